@@ -96,7 +96,10 @@ impl Files {
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
                 return Err(unreadable(&path, &"its name is not UTF-8"));
             };
-            if name.starts_with('.') || name.ends_with('~') || name.ends_with(".md") {
+            if name.starts_with('.')
+                || name.ends_with('~')
+                || path.extension().is_some_and(|ending| ending == "md")
+            {
                 continue;
             }
             let about = fs::metadata(&path).map_err(|error| unreadable(&path, &error))?;

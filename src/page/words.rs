@@ -92,10 +92,12 @@ fn on(ground: Colour) -> Colour {
 fn readable(wanted: Colour, ground: Colour, end: Colour) -> Colour {
     (0..=20u16)
         .map(|step| {
-            let mix =
-                |from: u8, to: u8| u8::try_from((u16::from(from) * (20 - step) + u16::from(to) * step) / 20);
-            let [(r, x), (g, y), (b, z)] = [(wanted[0], end[0]), (wanted[1], end[1]), (wanted[2], end[2])];
-            [mix(r, x).unwrap_or(x), mix(g, y).unwrap_or(y), mix(b, z).unwrap_or(z)]
+            let mix = |from: u8, to: u8| {
+                let mixed = (u16::from(from) * (20 - step) + u16::from(to) * step) / 20;
+                u8::try_from(mixed).unwrap_or(to)
+            };
+            let ([red, green, blue], [to_red, to_green, to_blue]) = (wanted, end);
+            [mix(red, to_red), mix(green, to_green), mix(blue, to_blue)]
         })
         .find(|shade| contrast(*shade, ground) >= 4.5)
         .unwrap_or(end)
