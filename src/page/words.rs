@@ -39,18 +39,21 @@ type Colour = [u8; 3];
 
 const WHITE: Colour = [255; 3];
 const BLACK: Colour = [0; 3];
-/// The cards of style.css, in both schemes.
-const LIGHT_CARD: Colour = [0xff, 0xff, 0xff];
+/// Of the grounds of style.css, in each scheme the one on which words are harder to read.
+const LIGHT_GROUND: Colour = [0xf3, 0xf5, 0xf7];
 const DARK_CARD: Colour = [0x1b, 0x21, 0x27];
 /// Buttons where no accent is configured.
 const DEFAULT: Colour = [0x0b, 0x5c, 0x9e];
 
 /// The site's own style, from a colour `#rrggbb`: buttons in that colour with readable words on them, links in
-/// the nearest shade that reads on the cards. `None` if it is no such colour.
+/// the nearest shade that reads on the page. `None` if it is no such colour.
 pub(super) fn accent_css(accent: &str) -> Option<String> {
     let accent = colour(accent)?;
-    let (on, light, dark) =
-        (hex(on(accent)), hex(readable(accent, LIGHT_CARD, BLACK)), hex(readable(accent, DARK_CARD, WHITE)));
+    let (on, light, dark) = (
+        hex(on(accent)),
+        hex(readable(accent, LIGHT_GROUND, BLACK)),
+        hex(readable(accent, DARK_CARD, WHITE)),
+    );
     let accent = hex(accent);
     Some(format!(
         ":root {{ --accent: {accent}; --on-accent: {on}; --link: {light}; }}\n\
@@ -158,7 +161,7 @@ mod tests {
         for accent in ["#000000", "#ffffff", "#ffff00", "#808080", "#0b5c9e", "#d23f31", "#767676"] {
             let wanted = colour(accent).expect("a colour");
             assert!(contrast(on(wanted), wanted) >= 4.5, "{accent}");
-            assert!(contrast(readable(wanted, LIGHT_CARD, BLACK), LIGHT_CARD) >= 4.5, "{accent}");
+            assert!(contrast(readable(wanted, LIGHT_GROUND, BLACK), LIGHT_GROUND) >= 4.5, "{accent}");
             assert!(contrast(readable(wanted, DARK_CARD, WHITE), DARK_CARD) >= 4.5, "{accent}");
         }
         assert!(
