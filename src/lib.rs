@@ -11,5 +11,6 @@
 pub mod clock;
 pub mod identity;
 pub mod page;
+pub mod policy;
 pub mod random;
 pub mod secret;
