@@ -12,5 +12,6 @@ pub mod clock;
 pub mod identity;
 pub mod page;
 pub mod policy;
+pub mod proxy;
 pub mod random;
 pub mod secret;
