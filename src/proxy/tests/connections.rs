@@ -97,6 +97,19 @@ fn a_get_on_a_connection_that_was_closed_is_asked_once_more() {
 }
 
 #[test]
+fn a_connection_closed_while_idle_costs_nobody_a_post() {
+    in_house(Plan::usual(), async |house| {
+        let (mut visitor, app) = house.warm().await;
+        drop(app);
+        visitor.say("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi").await;
+        let mut fresh = house.app().await;
+        fresh.until("\r\n\r\nhi").await;
+        fresh.say(OK).await;
+        visitor.until("ok").await;
+    });
+}
+
+#[test]
 fn what_may_have_happened_is_never_asked_again() {
     for request in
         ["POST / HTTP/1.1\r\nhost: a\r\n\r\n", "PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi"]

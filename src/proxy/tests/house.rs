@@ -19,6 +19,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
+use tokio::runtime::LocalOptions;
 use tokio::time::timeout;
 
 use crate::identity::CookieNames;
@@ -49,7 +50,7 @@ use crate::proxy::Visit;
 
 /// No test waits longer than this for its event.
 const PATIENCE: Duration = Duration::from_secs(10);
-pub(super) const LONG: Duration = Duration::from_secs(60);
+pub(super) const LONG: Duration = Duration::from_mins(1);
 pub(super) const SHORT: Duration = Duration::from_millis(40);
 
 /// What a test may change.
@@ -162,8 +163,10 @@ impl Wire {
 
 /// Runs a test in a fresh house.
 pub(super) fn in_house(plan: Plan, test: impl AsyncFnOnce(House)) {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .unwrap();
     runtime.block_on(async {
         let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = app.local_addr().unwrap().port();
