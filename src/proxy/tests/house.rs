@@ -29,6 +29,7 @@ use crate::policy::Accept;
 use crate::policy::Access;
 use crate::policy::AllowList;
 use crate::policy::App;
+use crate::policy::Asker;
 use crate::policy::Groups;
 use crate::policy::Host;
 use crate::policy::IdentityHeaders;
@@ -216,7 +217,7 @@ async fn answer(
     let raw = request.uri().path_and_query().unwrap().as_str().to_owned();
     let target = Target::parse(true, "wiki.example.com", &raw).unwrap();
     let alice = Arc::new(alice());
-    let who = signed_in.then_some(&alice);
+    let who = signed_in.then_some(Asker { identity: &alice, by_bearer: false });
     let permitted = decide(&host, &target, request.method(), None, who).unwrap();
     let values = IdentityHeaderValues::new(&permitted.route().identity, &alice);
     let assertion = HeaderValue::from_static("signed");

@@ -1,8 +1,13 @@
 //! How long is waited for whom.
 
+use tokio::net::TcpSocket;
+
 use super::house::Plan;
 use super::house::SHORT;
 use super::house::in_house;
+use crate::policy::Upstream;
+use crate::proxy::ForwardError;
+use crate::proxy::upstream::Live;
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -13,6 +18,26 @@ fn an_app_that_is_not_there_is_refused() {
         let mut visitor = house.visitor().await;
         visitor.say(GET).await;
         assert!(visitor.until("Refused").await.starts_with("HTTP/1.1 502 "));
+    });
+}
+
+#[test]
+fn an_app_that_takes_no_connections_is_given_up() {
+    in_house(Plan::usual(), async |_house| {
+        // Nobody accepts: once the queue is full, the system lets further callers wait.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let _queue = socket.listen(0).unwrap();
+        let upstream = Upstream { host: "127.0.0.1".into(), port };
+        let mut taken = Vec::new();
+        let given_up = loop {
+            match Live::open(&upstream, SHORT).await {
+                Ok(live) if taken.len() < 64 => taken.push(live),
+                other => break other.err(),
+            }
+        };
+        assert!(matches!(given_up, Some(ForwardError::ConnectTimeout)), "{given_up:?}");
     });
 }
 
