@@ -13,3 +13,4 @@ pub mod identity;
 pub mod page;
 pub mod random;
 pub mod secret;
+pub mod serve;
