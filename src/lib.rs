@@ -16,4 +16,5 @@ pub mod policy;
 pub mod proxy;
 pub mod random;
 pub mod secret;
+pub mod serve;
 pub mod store;
