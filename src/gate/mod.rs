@@ -190,7 +190,7 @@ impl Gate {
             return self.fault(&visitor(&found), request.headers(), &Fault::Stale);
         }
         match own_path(&self.parts.prefix, &target) {
-            Own::Ours(path) => return self.own(worker, visitor(&found), path, request).await,
+            Own::Ours(path) => return self.own(worker, connection, visitor(&found), path, request).await,
             Own::Disguised => return self.fault(&visitor(&found), request.headers(), &Fault::NotFound),
             Own::Theirs => {}
         }
@@ -213,13 +213,14 @@ impl Gate {
         self.parts.standing.age(now).is_some_and(|age| age <= self.parts.max_staleness)
     }
 
-    async fn own(&self, worker: &Worker, visitor: Visitor, path: String, request: Request<Incoming>) -> Response<Body> {
+    async fn own(&self, worker: &Worker, connection: Connection, visitor: Visitor, path: String, request: Request<Incoming>) -> Response<Body> {
         let (mut head, body) = request.into_parts();
         let Ok(uri) = path.parse() else {
             return self.fault(&visitor, &head.headers, &Fault::NotFound);
         };
         head.uri = uri;
         head.extensions.insert(visitor);
+        head.extensions.insert(connection);
         let answer = worker.router.clone().call(Request::from_parts(head, axum::body::Body::new(body))).await;
         match answer {
             Ok(answer) => answer.map(Body::Own),
