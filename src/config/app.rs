@@ -26,7 +26,6 @@ const UPSTREAM_CURE: &str = "write \"http://127.0.0.1:3000\"";
 /// What is the same for every app of a site.
 struct Around<'a> {
     people: &'a People,
-    url: &'a Origin,
     prefix: &'a str,
     /// `[limits] max_body`; `Some(None)`: unlimited.
     max_body: Option<Option<u64>>,
@@ -41,7 +40,7 @@ pub fn apps(
     prefix: &str,
     max_body: Option<Option<u64>>,
 ) -> Vec<App> {
-    let around = Around { people, url, prefix, max_body };
+    let around = Around { people, prefix, max_body };
     let mut apps: Vec<App> = Vec::new();
     if site.has("upstream") {
         // The short form: as if [[site.app]] held this upstream and nothing else.

@@ -36,8 +36,8 @@ pub use self::expect::{Judged, judge, parse_request};
 pub use self::mistake::{Mistake, Mistakes, Place};
 pub use self::schema::{Kind, all_keys};
 pub use self::settings::{
-    AskLimits, ConnectionLimits, Expect, LinkSettings, Listen, Loaded, LogFormat, LogSettings, Look, MailSettings,
-    Master, Mechanism, OtherBrowser, Outcome, Relay, Remember, SessionSettings, SiteSettings, Tls, Trusted,
+    AskLimits, ConnectionLimits, Expect, LinkSettings, Listen, Loaded, LogFormat, LogSettings, Look,
+    Master, OtherBrowser, Outcome, Remember, SessionSettings, SiteSettings, Tls, Trusted,
 };
 
 /// Reads a file and what the environment lays over it.
@@ -94,11 +94,9 @@ fn prepare(source: &str, file: &Path, environment: &Environment) -> (Table, Log)
     let (mut table, mut mistakes) = tree::parse(source);
     mistakes.extend(environment.overlay(&mut table));
     schema::check(&table, schema::ROOT, "", &mut mistakes);
-    let log = Log {
-        base: file.parent().map(Path::to_owned).unwrap_or_default(),
-        credentials: environment.credentials.clone(),
-        ..Log::default()
-    };
+    let mut log = Log::default();
+    log.base = file.parent().map(Path::to_owned).unwrap_or_default();
+    log.credentials.clone_from(&environment.credentials);
     mistakes.into_iter().for_each(|mistake| log.push(mistake));
     (table, log)
 }

@@ -87,6 +87,7 @@ const MAIL: &[Key] = &[
     key("password", Secret),
     key("password_file", Text),
     key("mechanism", Text),
+    key("ca", Text),
     key("reply_to", Text),
     key("fallback", Kind::Table(FALLBACK)),
     key("oauth", Later),
@@ -97,6 +98,7 @@ const FALLBACK: &[Key] = &[
     key("password", Secret),
     key("password_file", Text),
     key("mechanism", Text),
+    key("ca", Text),
     key("oauth", Later),
 ];
 const LINK: &[Key] = &[key("lifetime", Text), key("code", Flag), key("other_browser", Text)];

@@ -171,7 +171,7 @@ pub struct SiteSettings {
     /// Ask and redeem limits.
     pub limits: AskLimits,
     /// `None`: nobody sends letters for this site (allowed with `sign_in = "invited"` only).
-    pub mail: Option<MailSettings>,
+    pub mail: Option<crate::mail::Settings>,
     /// `[site.look]`.
     pub look: Look,
     /// `[site.text]`: Fluent patterns by message id.
@@ -243,43 +243,6 @@ pub struct AskLimits {
     pub ask_per_site: Rate,
     /// Links and codes tried by one client.
     pub redeem_per_client: Rate,
-}
-
-/// `[mail]`, or a site's own.
-#[derive(Clone, Debug)]
-pub struct MailSettings {
-    /// The sender, as in a `From` header.
-    pub from: String,
-    /// Where answers go; `None`: to the sender.
-    pub reply_to: Option<String>,
-    /// The first way.
-    pub relay: Relay,
-    /// The way when the first one fails.
-    pub fallback: Option<Relay>,
-}
-
-/// One way for letters.
-#[derive(Clone, Debug)]
-pub struct Relay {
-    /// `smtp://…`, checked.
-    pub url: String,
-    /// The account; `None`: none.
-    pub user: Option<String>,
-    /// Its password or XOAUTH2 token.
-    pub password: Option<Secret<String>>,
-    /// How to prove it; `None`: what the relay offers.
-    pub mechanism: Option<Mechanism>,
-}
-
-/// How to prove an account to a relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mechanism {
-    /// PLAIN.
-    Plain,
-    /// LOGIN.
-    Login,
-    /// XOAUTH2, the password being a token.
-    XOAuth2,
 }
 
 /// `[site.look]`.

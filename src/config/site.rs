@@ -11,7 +11,7 @@ use super::mistake::nearest;
 use super::people::{self, allow_list, is_plain};
 use super::reader::Reader;
 use super::schema::join;
-use super::settings::{Look, MailSettings, SiteSettings};
+use super::settings::{Look, SiteSettings};
 use super::signing_in;
 use super::tree::Table;
 use crate::identity::EmailAddress;
@@ -139,11 +139,11 @@ fn name(reader: &Reader<'_>, origin: Option<&Origin>) -> String {
 }
 
 /// The site's mail over the file's. A relay of the site's own never gets the account of the file's.
-fn mail_of(root: &Reader<'_>, site: &Reader<'_>, name: &str, sign_in: SignIn) -> Option<MailSettings> {
+fn mail_of(root: &Reader<'_>, site: &Reader<'_>, name: &str, sign_in: SignIn) -> Option<crate::mail::Settings> {
     let mut base = root.table("mail").cloned();
     let own = site.table("mail");
     if own.is_some_and(|own| own.entries.contains_key("url")) {
-        for key in ["user", "password", "password_file", "mechanism", "fallback"] {
+        for key in ["user", "password", "password_file", "mechanism", "ca", "fallback"] {
             if let Some(base) = &mut base {
                 base.entries.remove(key);
             }
