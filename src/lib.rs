@@ -17,3 +17,4 @@ pub mod policy;
 pub mod proxy;
 pub mod random;
 pub mod secret;
+pub mod store;
