@@ -9,6 +9,7 @@
 //! The rooms, in walking order, are the modules below; `tests/layering.rs` says who may import whom.
 
 pub mod clock;
+pub mod config;
 pub mod identity;
 pub mod mail;
 pub mod page;
