@@ -7,7 +7,7 @@ mod routes;
 mod rules;
 mod target;
 
-pub use decide::{Permitted, Refusal, decide};
+pub use decide::{Asker, Permitted, Refusal, decide};
 pub use origin::Origin;
 pub use routes::{
     Accept, Access, App, Host, IdentityHeaders, PathPattern, Route, RouteLimits, SignIn, Site, Sites,
