@@ -10,7 +10,9 @@
 
 pub mod clock;
 pub mod identity;
+pub mod mail;
 pub mod page;
 pub mod policy;
+pub mod proxy;
 pub mod random;
 pub mod secret;

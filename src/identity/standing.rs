@@ -160,7 +160,11 @@ impl Standing {
     #[must_use]
     pub fn ends(&self) -> Vec<Timestamp> {
         let people = read(&self.people);
-        people.values().flat_map(HashMap::values).filter_map(|person| person.profile.as_ref()?.until).collect()
+        people
+            .values()
+            .flat_map(HashMap::values)
+            .filter_map(|person| person.profile.as_ref()?.until)
+            .collect()
     }
 
     /// The key epochs, newest first; empty before loading.
