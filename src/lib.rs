@@ -16,3 +16,4 @@ pub mod policy;
 pub mod proxy;
 pub mod random;
 pub mod secret;
+pub mod store;
