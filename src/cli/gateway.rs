@@ -123,7 +123,7 @@ impl Gateway {
         }
         let built = self.shared.build(loaded)?;
         let tls = rooms::tls(loaded);
-        self.server.swap(Arc::new(built.gate), tls.as_ref()).await.map_err(|error| error.to_string())?;
+        self.server.swap(Arc::new(built.gate), tls).await.map_err(|error| error.to_string())?;
         self.mailers.replace(built.mailers);
         self.sites.send_replace(built.sites);
         // Rights may have been taken away: every verdict is made anew.

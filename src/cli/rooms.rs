@@ -8,11 +8,9 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::config;
 use crate::config::Loaded;
-use crate::config::MailSettings;
 use crate::gate::Trust;
 use crate::identity::MasterSecret;
 use crate::login;
-use crate::mail;
 use crate::mail::Mailer;
 use crate::mail::Memory;
 use crate::page::Pages;
@@ -79,6 +77,8 @@ pub fn serve(loaded: &Loaded, inherited: Inherited, clock: Clock) -> serve::Sett
             body_timeout: limits.body_timeout,
             idle_timeout: limits.idle_timeout,
             connection_age: limits.connection_age,
+            // Behind a trusted proxy many people share one address.
+            exempt: loaded.trusted_proxies.networks.clone(),
         },
         drain: loaded.drain,
         monitor: loaded.monitor,
@@ -158,28 +158,9 @@ pub fn mailers(loaded: &Loaded, memory: &Memory) -> Result<HashMap<String, Maile
     let mut built = HashMap::new();
     for site in &loaded.sites {
         let Some(settings) = &site.mail else { continue };
-        let mailer = mail_settings(settings).and_then(|settings| Mailer::with_memory(&settings, memory));
+        let mailer = Mailer::with_memory(settings, memory);
         let name = &site.site.name;
         built.insert(name.clone(), mailer.map_err(|error| format!("the mail of site {name:?}: {error}"))?);
     }
     Ok(built)
-}
-
-/// A mailer's settings.
-pub fn mail_settings(settings: &MailSettings) -> Result<mail::Settings, String> {
-    Ok(mail::Settings {
-        from: settings.from.clone(),
-        reply_to: settings.reply_to.clone(),
-        transport: transport(&settings.relay)?,
-        fallback: settings.fallback.as_ref().map(transport).transpose()?,
-    })
-}
-
-fn transport(relay: &config::Relay) -> Result<mail::Transport, String> {
-    let mechanism = relay.mechanism.map(|mechanism| match mechanism {
-        config::Mechanism::Plain => mail::Mechanism::Plain,
-        config::Mechanism::Login => mail::Mechanism::Login,
-        config::Mechanism::XOAuth2 => mail::Mechanism::XOAuth2,
-    });
-    mail::Transport::parse(&relay.url)?.sign_in(relay.user.clone(), relay.password.clone(), mechanism)
 }

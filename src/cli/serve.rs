@@ -1,7 +1,6 @@
 //! `linkgate serve`: runs until it is told to stop. SIGHUP reloads, SIGTERM and SIGINT drain.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
@@ -13,6 +12,7 @@ use crate::config::Environment;
 use crate::random::Random;
 use crate::serve::Inherited;
 use crate::serve::Notifier;
+use crate::serve::watchdog;
 
 /// Runs the gateway with the configuration in `file`.
 ///
@@ -24,28 +24,34 @@ pub async fn run(file: &Path, environment: &Environment) -> Result<(), super::Fa
     let mut hangup = listen(SignalKind::hangup())?;
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
-    let notifier = Arc::new(Notifier::new());
-    let inherited = Inherited::take();
+    let notifier = Notifier::connect(environment.notify_socket.as_deref())
+        .map_err(|error| format!("NOTIFY_SOCKET cannot be reached: {error}"))?;
+    let inherited = Inherited::take(&environment.socket_names).map_err(|error| error.to_string())?;
     let gateway = Gateway::start(&loaded, inherited, None, Clock::system(), Random::system()).await?;
     for address in gateway.server().local_addrs() {
         tracing::info!(%address, "listening");
     }
-    notifier.ready();
-    let watchdog = crate::serve::watchdog(&notifier, gateway.server());
-    loop {
-        tokio::select! {
-            _ = hangup.recv() => {
-                notifier.reloading();
-                reload(&gateway, file, environment).await;
-                notifier.ready();
+    notifier.ready("serving");
+    {
+        let period = environment.watchdog.unwrap_or_default();
+        let watchdog = std::pin::pin!(watchdog(&notifier, period, gateway.server()));
+        let orders = async {
+            loop {
+                tokio::select! {
+                    _ = hangup.recv() => {
+                        notifier.reloading();
+                        reload(&gateway, file, environment).await;
+                        notifier.ready("serving");
+                    }
+                    _ = terminate.recv() => break,
+                    _ = interrupt.recv() => break,
+                }
             }
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-        }
+        };
+        tokio::select! { () = orders => {} () = watchdog => {} }
     }
     tracing::info!("stopping: open requests may finish");
     notifier.stopping();
-    drop(watchdog);
     gateway.drain().await;
     Ok(())
 }

@@ -103,9 +103,7 @@ impl Frame<'_> {
     pub(super) fn json<C: Serialize>(&self, status: StatusCode, value: &C) -> Result<Response, Problem> {
         let body = serde_json::to_vec(value).map_err(|error| Problem::Internal(error.to_string()))?;
         let mut response = self.bare(status, Body::from(body));
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }
 
@@ -134,10 +132,7 @@ pub(super) fn guard(headers: &mut HeaderMap, secure: bool) {
     headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
     if secure {
-        headers.insert(
-            header::STRICT_TRANSPORT_SECURITY,
-            HeaderValue::from_static("max-age=31536000"),
-        );
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
 }
 

@@ -44,6 +44,8 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
+use axum::response::IntoResponse;
+use axum::response::Response;
 use axum::routing::get;
 use axum::routing::post;
 use http::HeaderMap;
@@ -101,6 +103,13 @@ impl Login {
             .layer(DefaultBodyLimit::max(LARGEST_FORM))
             .layer(middleware::from_fn_with_state(Arc::clone(self), errors::draw))
             .with_state(Arc::clone(self))
+    }
+
+    /// A page with the site's face and the guards of our own answers, for rooms that add pages (the demo's inbox).
+    #[must_use]
+    pub fn page<C: serde::Serialize>(&self, visitor: &Visitor, headers: &HeaderMap, page: &str, own: C) -> Response {
+        let frame = self.frame(visitor, headers);
+        frame.page(http::StatusCode::OK, page, own).unwrap_or_else(IntoResponse::into_response)
     }
 
     fn frame<'a>(&'a self, visitor: &'a Visitor, headers: &HeaderMap) -> Frame<'a> {

@@ -96,8 +96,7 @@ pub(super) fn read(keys: &Keys, site: &Site, text: &str, now: Timestamp) -> Resu
 }
 
 fn subject(keys: &Keys, site: &Site, email: &EmailAddress) -> String {
-    URL_SAFE_NO_PAD
-        .encode(keys.mac(Purpose::Subject, &[site.name.as_bytes(), email.as_str().as_bytes()]))
+    URL_SAFE_NO_PAD.encode(keys.mac(Purpose::Subject, &[site.name.as_bytes(), email.as_str().as_bytes()]))
 }
 
 #[cfg(test)]

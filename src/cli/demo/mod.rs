@@ -37,7 +37,7 @@ pub async fn run(listen: SocketAddr, upstream: Option<String>) -> Result<(), Fai
     let (loaded, _) = config::load_text(&text, &state.0.join("demo.toml"), &Environment::default())?;
     super::log::start(&loaded.log)?;
     let gateway =
-        Gateway::start(&loaded, Inherited::none(), Some(inbox::router), Clock::system(), random).await?;
+        Gateway::start(&loaded, Inherited::default(), Some(inbox::router), Clock::system(), random).await?;
     announce(listen, port, &upstream);
     let failed = |error: std::io::Error| Failure::from(format!("cannot listen for signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
