@@ -50,7 +50,6 @@ use crate::policy::Refusal;
 use crate::policy::Sites;
 use crate::policy::Target;
 use crate::policy::decide;
-use crate::proxy::IdentityHeaderValues;
 use crate::proxy::Proxy;
 use crate::proxy::Visit;
 use crate::random::Random;
@@ -67,6 +66,8 @@ pub struct Parts {
     pub trust: Trust,
     /// Beyond this age of the standing nobody is let in by it.
     pub max_staleness: Duration,
+    /// Of the pools that each worker keeps.
+    pub proxy: crate::proxy::Settings,
     /// One line a request.
     pub access_log: bool,
     /// People, revocations.
@@ -120,9 +121,9 @@ impl Gate {
         Self { parts, router }
     }
 
-    /// What a worker needs beside the gate. `proxy`: its upstream pools.
+    /// What a worker keeps for itself: made on its thread, never leaves it.
     #[must_use]
-    pub fn worker(&self, proxy: Proxy) -> Worker {
+    pub fn worker(&self) -> Worker {
         let names = |settings: &Arc<SiteSettings>| {
             let base = &settings.session.cookie;
             (CookieNames::new(base, true), CookieNames::new(base, false))
@@ -130,7 +131,7 @@ impl Gate {
         Worker {
             passes: Passes::default(),
             references: References::new(&self.parts.random),
-            proxy,
+            proxy: Proxy::new(&self.parts.proxy),
             router: self.router.clone(),
             secure_names: self.parts.settings.iter().map(|(name, s)| (name.clone(), names(s))).collect(),
         }
@@ -248,7 +249,6 @@ impl Gate {
             tracing::error!(reference = journey.reference, "the identity assertion could not be signed");
             return answer::plain(&Fault::Stale.shown(), journey.reference);
         }
-        let nobody = IdentityHeaderValues::empty(&permitted.route().identity);
         let asked_host = authority(&request).unwrap_or_default().to_owned();
         let visit = Visit {
             client: journey.client.ip,
@@ -258,7 +258,7 @@ impl Gate {
             port: journey.host.origin.port(),
             request_id: journey.reference,
             cookies: journey.names,
-            identity: told.as_ref().map_or(&nobody, |told| &told.values),
+            identity: told.as_ref().map(|told| &*told.values),
             consumed_authorization: found.consumed_authorization,
             assertion: told.as_ref().map(|told| &told.assertion),
         };

@@ -80,9 +80,9 @@ pub(super) struct Signer {
 }
 
 impl Signer {
-    pub(super) fn new(kind: TokenKind, kid: &str, key: &Secret<[u8; 32]>) -> Self {
-        let header = format!(r#"{{"alg":"HS256","typ":"{}","kid":"{kid}"}}"#, kind.typ());
-        let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose());
+    pub(super) fn new(kind: TokenKind, key_id: &str, secret: &Secret<[u8; 32]>) -> Self {
+        let header = format!(r#"{{"alg":"HS256","typ":"{}","kid":"{key_id}"}}"#, kind.typ());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
         Self { header: URL_SAFE_NO_PAD.encode(header), key }
     }
 

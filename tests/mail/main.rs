@@ -1,16 +1,23 @@
 //! Letters through real SMTP servers: encryption, sign-in, refusals in words, second tries, the second relay.
 
-#[path = "gateway/harness/smtp.rs"]
 mod smtp;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
-use linkgate::clock::Timestamp;
-use linkgate::identity::EmailAddress;
-use linkgate::mail::{Letter, Mailer, Mechanism, Receipt, SendError, Settings, Transport};
+use linkgate::clock::{Clock, Timestamp};
+use linkgate::identity::{EmailAddress, KeyEpoch, Keyring, MasterSecret};
+use linkgate::mail::{
+    Letter, Mailer, Mailers, Mechanism, Outbox, Receipt, SendError, Settings, Transport, seal,
+};
+use linkgate::random::Random;
 use linkgate::secret::Secret;
+use linkgate::store::{LetterState, MadeBy, NewLetter, NewLink, Settings as StoreSettings, Store};
 use mail_parser::MessageParser;
 use smtp::{Authority, Postfix, SmtpServer};
+use tokio::sync::watch;
 
 const USER: Option<(&str, &str)> = Some(("wiki", "hunter2-hunter2"));
 
@@ -256,4 +263,58 @@ async fn postfix_takes_a_letter_by_starttls_and_auth() {
     let read = server.letter();
     let read = MessageParser::default().parse(read.as_bytes()).unwrap();
     assert_eq!(read.subject(), Some("Sign in to the wiki – grüße"));
+}
+
+#[tokio::test]
+async fn two_hundred_letters_asked_for_at_once_leave_by_a_few_connections() {
+    let authority = Authority::new();
+    let server = SmtpServer::start("starttls", &authority, USER, &["data=451 4.3.0 Busy, try the other"]);
+    let url = format!("smtp://localhost:{}", server.port);
+    let relay = || way(&url, Some(authority.ca()), USER, None);
+    let mailers = Mailers::new([("wiki".to_owned(), mailer(relay(), Some(relay())))].into());
+    let (clock, random) = (Clock::system(), Random::system());
+    let home = tempfile::tempdir().unwrap();
+    let store =
+        Store::open(&StoreSettings { path: home.path().join("linkgate.sqlite") }, &clock, &random).unwrap();
+    let epoch = KeyEpoch { id: "0a0b0c0d".into(), created_at: clock.now(), accepted_until: None };
+    let keys = Arc::new(Keyring::new(vec![MasterSecret::generate(&random)], &[epoch]).unwrap());
+    let stop = watch::Sender::new(false);
+    let outbox = Outbox::new(store.clone(), Arc::clone(&keys), mailers, clock.clone(), &random);
+    let worker = tokio::spawn(outbox.run(stop.subscribe()));
+    let expires_at = Some(clock.now() + Duration::from_mins(10));
+    for number in 0..200 {
+        let to = EmailAddress::parse(&format!("person{number}@example.com")).unwrap();
+        let message_id = format!("<{}@example.com>", random.uuid());
+        let letter = Letter { to: to.clone(), message_id, created_at: clock.now(), ..letter() };
+        let link = NewLink {
+            id: random.uuid(),
+            token_hash: random.bytes(),
+            site: "wiki".into(),
+            email: to.clone(),
+            nonce_hash: Some(random.bytes()),
+            code_tag: None,
+            code_seed: None,
+            return_to: String::new(),
+            expires_at,
+            uses: Some(1),
+            made_by: MadeBy::Asked,
+            note: String::new(),
+        };
+        let sealed = seal(&letter, &keys.current()).unwrap();
+        let new = NewLetter { id: random.uuid(), site: "wiki".into(), email: to, sealed, expires_at };
+        store.put_link(link, Some(new)).await.unwrap();
+    }
+    let taken = tokio::task::spawn_blocking(move || {
+        let letters: Vec<_> = (0..200).map(|_| server.letter()).collect();
+        (letters, server)
+    });
+    let (letters, server) = taken.await.unwrap();
+    let receivers: HashSet<_> = letters.iter().map(|letter| letter["to"][0].to_string()).collect();
+    let connections: HashSet<_> = letters.iter().map(|letter| letter["peer_port"].to_string()).collect();
+    assert_eq!(receivers.len(), 200);
+    assert!(connections.len() <= 40, "{} connections", connections.len());
+    stop.send_replace(true);
+    worker.await.unwrap();
+    assert!(server.is_empty());
+    assert!(store.list_letters().await.unwrap().iter().all(|letter| letter.state == LetterState::Sent));
 }
