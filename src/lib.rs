@@ -9,8 +9,13 @@
 //! The rooms, in walking order, are the modules below; `tests/layering.rs` says who may import whom.
 
 pub mod clock;
+pub mod config;
 pub mod identity;
+pub mod mail;
 pub mod page;
+pub mod policy;
+pub mod proxy;
 pub mod random;
 pub mod secret;
+pub mod serve;
 pub mod store;

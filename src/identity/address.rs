@@ -29,7 +29,9 @@ impl fmt::Display for AddressError {
         f.write_str(match self {
             Self::Shape => "an address looks like name@example.com, with exactly one @",
             Self::TooLong => "the address is too long (64 bytes before the @, 254 in all)",
-            Self::Local => "the part before the @ may hold ASCII letters, digits and .!#$%&'*+-/=?^_`{|}~ only",
+            Self::Local => {
+                "the part before the @ may hold ASCII letters, digits and .!#$%&'*+-/=?^_`{|}~ only"
+            }
             Self::Domain => "the part after the @ is not a domain name such as example.com",
         })
     }
@@ -149,10 +151,30 @@ mod tests {
     #[test]
     fn what_is_not_exactly_one_address_is_refused() {
         for bad in [
-            "", "@", "a@", "@b.example", "a@b@c.example", "a b@c.example", "a@b c.example", "a\r\nBcc: x@y.example",
-            "a@b.example\r\nBcc: c@d.example", "a@b.example,c@d.example", "<a@b.example>", "\"a\"@b.example",
-            ".a@b.example", "a..b@c.example", "a.@b.example", "a@[127.0.0.1]", "a@127.0.0.1", "a@b", "a@b..example",
-            "a@b.example.", "a\0@b.example", "ä@b.example", "a@-b.example", "a@b.example;c",
+            "",
+            "@",
+            "a@",
+            "@b.example",
+            "a@b@c.example",
+            "a b@c.example",
+            "a@b c.example",
+            "a\r\nBcc: x@y.example",
+            "a@b.example\r\nBcc: c@d.example",
+            "a@b.example,c@d.example",
+            "<a@b.example>",
+            "\"a\"@b.example",
+            ".a@b.example",
+            "a..b@c.example",
+            "a.@b.example",
+            "a@[127.0.0.1]",
+            "a@127.0.0.1",
+            "a@b",
+            "a@b..example",
+            "a@b.example.",
+            "a\0@b.example",
+            "ä@b.example",
+            "a@-b.example",
+            "a@b.example;c",
         ] {
             assert!(EmailAddress::parse(bad).is_err(), "{bad:?}");
         }

@@ -22,7 +22,12 @@ impl CookieNames {
     /// Whether `name` is ours. Both prefixed and bare spellings count: an app may set neither.
     #[must_use]
     pub fn is_own(&self, name: &str) -> bool {
-        let bare = |n: &str| n.len().checked_sub(7).filter(|_| n.get(..7).is_some_and(|p| p.eq_ignore_ascii_case("__Host-"))).map_or_else(|| n.to_owned(), |_| n.get(7..).unwrap_or_default().to_owned());
+        let bare = |n: &str| {
+            n.len()
+                .checked_sub(7)
+                .filter(|_| n.get(..7).is_some_and(|p| p.eq_ignore_ascii_case("__Host-")))
+                .map_or_else(|| n.to_owned(), |_| n.get(7..).unwrap_or_default().to_owned())
+        };
         let name = bare(name.trim());
         name.eq_ignore_ascii_case(&bare(&self.session)) || name.eq_ignore_ascii_case(&bare(&self.nonce))
     }
@@ -68,7 +73,10 @@ mod tests {
     #[test]
     fn own_cookies_are_taken_out_and_the_rest_stays_in_order() {
         let names = CookieNames::new("linkgate", true);
-        assert_eq!(without_own("a=1; __Host-linkgate=x; b=2;__Host-linkgate-login=y", &names).unwrap(), "a=1; b=2");
+        assert_eq!(
+            without_own("a=1; __Host-linkgate=x; b=2;__Host-linkgate-login=y", &names).unwrap(),
+            "a=1; b=2"
+        );
         assert_eq!(without_own("__Host-linkgate=x", &names), None);
         assert_eq!(without_own("linkgate=x; __host-LINKGATE=y; c=3", &names).unwrap(), "c=3");
         assert_eq!(without_own("linkgate2=x", &names).unwrap(), "linkgate2=x");

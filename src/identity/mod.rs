@@ -4,6 +4,7 @@
 mod address;
 mod assertion;
 pub mod cookie;
+mod keyring;
 mod keys;
 mod person;
 mod session;
@@ -13,6 +14,7 @@ mod token;
 pub use address::{AddressError, EmailAddress, canonical_domain};
 pub use assertion::{AssertionClaims, AssertionKey};
 pub use cookie::CookieNames;
+pub use keyring::Keyring;
 pub use keys::{KeyEpoch, KeyError, Keys, MasterSecret, Purpose};
 pub use person::{Identity, Profile};
 pub use session::{SessionClaims, SessionId};

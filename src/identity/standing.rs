@@ -156,6 +156,17 @@ impl Standing {
         read(&self.people).get(site)?.get(email)?.profile.clone()
     }
 
+    /// The moments at which stored people run out, in no order.
+    #[must_use]
+    pub fn ends(&self) -> Vec<Timestamp> {
+        let people = read(&self.people);
+        people
+            .values()
+            .flat_map(HashMap::values)
+            .filter_map(|person| person.profile.as_ref()?.until)
+            .collect()
+    }
+
     /// The key epochs, newest first; empty before loading.
     #[must_use]
     pub fn keys_epochs(&self) -> Vec<KeyEpoch> {
