@@ -58,7 +58,11 @@ pub fn apps(
         let name = reader.text("name").filter(|name| !name.is_empty()).map_or(default, str::to_owned);
         if let Some(other) = apps.iter().find(|other| other.origin.host() == origin.host()) {
             let what = format!("{} belongs to the app {:?} already", origin.host(), other.name);
-            let cure = if reader.has("host") { "a host belongs to one app; use routes for its paths" } else { "add host = \"…\": without it the app lives on the host of the site's url" };
+            let cure = if reader.has("host") {
+                "a host belongs to one app; use routes for its paths"
+            } else {
+                "add host = \"…\": without it the app lives on the host of the site's url"
+            };
             reader.wrong("host", what, cure);
         }
         if apps.iter().any(|other| other.name == name) {
@@ -82,7 +86,10 @@ fn host(reader: &Reader<'_>, url: &Origin) -> Option<Origin> {
     };
     if let Some((_, rest)) = text.split_once("://") {
         let bare = rest.split('/').next().unwrap_or_default();
-        return wrong("this is an address", format!("write the host alone, \"{bare}\"; the scheme is the site's"));
+        return wrong(
+            "this is an address",
+            format!("write the host alone, \"{bare}\"; the scheme is the site's"),
+        );
     }
     if text.contains('*') {
         return wrong("a host is one name", "write one [[site.app]] a host".into());
@@ -97,7 +104,10 @@ fn host(reader: &Reader<'_>, url: &Origin) -> Option<Origin> {
     match origin {
         Some(origin) if !text.contains(['/', '?', '#', '@', ' ']) => {
             if !origin.secure() && !super::general::is_loopback(origin.host()) {
-                return wrong("the site's url is plain http, which is for localhost only", "write an https url".into());
+                return wrong(
+                    "the site's url is plain http, which is for localhost only",
+                    "write an https url".into(),
+                );
             }
             Some(origin)
         }
@@ -122,7 +132,10 @@ fn app(reader: &Reader<'_>, around: &Around<'_>, origin: Origin, name: String) -
         let route = route(&own, &Reader::new(&effective, "site.app.route", reader.log), around);
         let Some(route) = route else { continue };
         if let Some(hidden) = routes.iter().find(|earlier| hides(earlier, &route)) {
-            let what = format!("this never matches: the earlier route {} takes every such request", shown(&hidden.path));
+            let what = format!(
+                "this never matches: the earlier route {} takes every such request",
+                shown(&hidden.path)
+            );
             own.wrong("path", what, "put this route in front of that one, or take it out");
         }
         routes.push(Arc::new(route));
@@ -157,13 +170,22 @@ fn narrowing(reader: &Reader<'_>, around: &Around<'_>) -> Option<crate::policy::
 }
 
 fn dead_allow(reader: &Reader<'_>, access: Access) {
-    if matches!(access, Access::Deny | Access::SignOut) && reader.path != "site" && reader.has("allow") && reader.has("access") {
-        reader.wrong("allow", "with this access nobody passes, whoever is listed", "leave out allow or access");
+    if matches!(access, Access::Deny | Access::SignOut)
+        && reader.path != "site"
+        && reader.has("allow")
+        && reader.has("access")
+    {
+        reader.wrong(
+            "allow",
+            "with this access nobody passes, whoever is listed",
+            "leave out allow or access",
+        );
     }
 }
 
 fn route(own: &Reader<'_>, effective: &Reader<'_>, around: &Around<'_>) -> Option<Route> {
-    const PATH_CURE: &str = "write \"/share/\" (and all below) or \"= /exact\"; paths are compared decoded, without query";
+    const PATH_CURE: &str =
+        "write \"/share/\" (and all below) or \"= /exact\"; paths are compared decoded, without query";
     let allow = narrowing(own, around);
     let methods = own.parse_list("methods", method);
     if own.list("methods").is_some_and(|list| list.is_empty()) {
@@ -171,7 +193,11 @@ fn route(own: &Reader<'_>, effective: &Reader<'_>, around: &Around<'_>) -> Optio
     }
     let clients: Vec<IpNet> = own
         .parse_list("clients", |text| {
-            if text == "private" { Ok(super::general::private()) } else { values::network(text).map(|net| vec![net]) }
+            if text == "private" {
+                Ok(super::general::private())
+            } else {
+                values::network(text).map(|net| vec![net])
+            }
         })
         .into_iter()
         .flatten()
@@ -323,7 +349,9 @@ fn limits(reader: &Reader<'_>, around: &Around<'_>) -> RouteLimits {
 /// Whether every request that `later` matches is taken by `earlier`.
 fn hides(earlier: &Route, later: &Route) -> bool {
     let path = match (&earlier.path, &later.path) {
-        (PathPattern::Exact(a), PathPattern::Exact(_)) => earlier.path.covers(text_of(&later.path), earlier.ignore_case) && !a.is_empty(),
+        (PathPattern::Exact(a), PathPattern::Exact(_)) => {
+            earlier.path.covers(text_of(&later.path), earlier.ignore_case) && !a.is_empty()
+        }
         (PathPattern::Exact(_), PathPattern::Prefix(_)) => false,
         (PathPattern::Prefix(_), _) => earlier.path.covers(text_of(&later.path), earlier.ignore_case),
     } && (earlier.ignore_case || !later.ignore_case || text_of(&earlier.path) == "/");

@@ -2,7 +2,9 @@
 //! the tree of the file so that every value keeps its place.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::mistake::{Mistake, Place, nearest};
 use super::schema::{Key, Kind, LATER, ROOT, join};
@@ -15,6 +17,12 @@ pub struct Environment {
     pub variables: BTreeMap<String, String>,
     /// `$CREDENTIALS_DIRECTORY`; `None`: not started by systemd with credentials.
     pub credentials: Option<PathBuf>,
+    /// `$NOTIFY_SOCKET`; `None`: no service manager listens.
+    pub notify_socket: Option<OsString>,
+    /// `$WATCHDOG_USEC`; `None`: no watchdog.
+    pub watchdog: Option<Duration>,
+    /// `$LISTEN_FDNAMES`; empty: no sockets were handed over.
+    pub socket_names: String,
 }
 
 /// `$LINKGATE_CONFIG` names the file itself, so it is no key.
@@ -32,6 +40,9 @@ impl Environment {
         Self {
             variables: variables.collect(),
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+            notify_socket: std::env::var_os("NOTIFY_SOCKET"),
+            watchdog: std::env::var("WATCHDOG_USEC").ok().and_then(|text| text.parse().ok()).map(Duration::from_micros),
+            socket_names: std::env::var("LISTEN_FDNAMES").unwrap_or_default(),
         }
     }
 
@@ -68,12 +79,15 @@ fn set(
     let full = join(above, key.name);
     match (key.kind, rest) {
         (Kind::Later, _) => Err((LATER.into(), "leave it out".into())),
-        (Kind::Table(below), [_, ..]) => {
-            set(inner(table, key.name, place)?, below, rest, &full, place, text)
-        }
-        (Kind::Tables(below), [name, rest @ ..]) if below.iter().any(|key| key.name == "name") && full != "user" => {
+        (Kind::Table(below), [_, ..]) => set(inner(table, key.name, place)?, below, rest, &full, place, text),
+        (Kind::Tables(below), [name, rest @ ..])
+            if below.iter().any(|key| key.name == "name") && full != "user" =>
+        {
             if rest.is_empty() {
-                return Err((format!("this names no key of {full}"), format!("write it as …__{first}__NAME__KEY")));
+                return Err((
+                    format!("this names no key of {full}"),
+                    format!("write it as …__{first}__NAME__KEY"),
+                ));
             }
             set(named(table, key.name, name, place)?, below, rest, &full, place, text)
         }
@@ -103,15 +117,19 @@ fn set(
             _ => Err((format!("{text:?} is neither true nor false"), "write true or false".into())),
         },
         (Kind::Number, []) => {
-            let number = text.trim().parse().map_err(|_| {
-                (format!("{text:?} is not a number"), String::from("write a whole number"))
-            })?;
+            let number = text
+                .trim()
+                .parse()
+                .map_err(|_| (format!("{text:?} is not a number"), String::from("write a whole number")))?;
             table.set(key.name, place, Value::Number(number));
             Ok(())
         }
         (Kind::Table(below), []) => {
             let names: Vec<String> = below.iter().map(|key| key.name.to_ascii_uppercase()).collect();
-            Err((format!("{full} is a table"), format!("name one of its keys behind two underscores: {}", names.join(", "))))
+            Err((
+                format!("{full} is a table"),
+                format!("name one of its keys behind two underscores: {}", names.join(", ")),
+            ))
         }
         (Kind::Tables(_) | Kind::Texts | Kind::Lists, _) => {
             Err((format!("{full} cannot be set in the environment"), "write it into the file".into()))

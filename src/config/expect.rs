@@ -32,10 +32,17 @@ fn one(reader: &Reader<'_>, sites: &Sites) -> Option<Expect> {
         "nobody" => Some(None),
         _ => EmailAddress::parse(text)
             .map(Some)
-            .map_err(|error| reader.wrong("person", format!("{text:?} is no address"), format!("{error}; or write \"nobody\"")))
+            .map_err(|error| {
+                reader.wrong(
+                    "person",
+                    format!("{text:?} is no address"),
+                    format!("{error}; or write \"nobody\""),
+                )
+            })
             .ok(),
     });
-    let words = [("allow", Some(Outcome::Allow)), ("deny", Some(Outcome::Deny)), ("sign-in", Some(Outcome::SignIn))];
+    let words =
+        [("allow", Some(Outcome::Allow)), ("deny", Some(Outcome::Deny)), ("sign-in", Some(Outcome::SignIn))];
     if !reader.has("result") {
         reader.required("result", "write \"allow\", \"deny\" or \"sign-in\"");
     }
@@ -79,7 +86,8 @@ pub fn parse_request(text: &str) -> Result<(Method, String, Target), String> {
     let split = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(split);
     let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-    let target = Target::parse(secure, authority, &path).map_err(|error| format!("{address:?}: {error:?}"))?;
+    let target =
+        Target::parse(secure, authority, &path).map_err(|error| format!("{address:?}: {error:?}"))?;
     Ok((method, address.to_owned(), target))
 }
 
@@ -135,16 +143,28 @@ pub fn judge(
         })
     });
     let (outcome, why) = match &decision {
-        Ok(permitted) if permitted.identity().is_some() => (Outcome::Allow, "every list admits this person".into()),
+        Ok(permitted) if permitted.identity().is_some() => {
+            (Outcome::Allow, "every list admits this person".into())
+        }
         Ok(_) => (Outcome::Allow, "the rule is public; the app is told no name".into()),
         // Another proxy asks us, and gets a yes.
-        Err(Refusal::NoApp) if host.app.is_some() => (Outcome::Allow, "the rule lets it pass; the proxy that asks forwards it".into()),
+        Err(Refusal::NoApp) if host.app.is_some() => {
+            (Outcome::Allow, "the rule lets it pass; the proxy that asks forwards it".into())
+        }
         Err(Refusal::NoApp) => (Outcome::Deny, "no app lives on this host, only linkgate's own pages".into()),
         Err(Refusal::Denied) => (Outcome::Deny, "the rule lets nobody pass".into()),
-        Err(Refusal::SignOut) => (Outcome::Deny, "this is the app's sign-out address: the session ends".into()),
-        Err(Refusal::NotAllowed) => (Outcome::Deny, "the app's or the rule's allow does not list this person".into()),
-        Err(Refusal::SignIn) if off => (Outcome::Deny, "this person is switched off, or their time has run out".into()),
-        Err(Refusal::SignIn) if refused => (Outcome::Deny, format!("no entry of the allow of site {:?} lists this person", host.site.name)),
+        Err(Refusal::SignOut) => {
+            (Outcome::Deny, "this is the app's sign-out address: the session ends".into())
+        }
+        Err(Refusal::NotAllowed) => {
+            (Outcome::Deny, "the app's or the rule's allow does not list this person".into())
+        }
+        Err(Refusal::SignIn) if off => {
+            (Outcome::Deny, "this person is switched off, or their time has run out".into())
+        }
+        Err(Refusal::SignIn) if refused => {
+            (Outcome::Deny, format!("no entry of the allow of site {:?} lists this person", host.site.name))
+        }
         Err(Refusal::SignIn) => (Outcome::SignIn, "nobody is signed in, and the rule wants somebody".into()),
     };
     let route = route.map(|(index, route)| (index + 1, Arc::clone(route)));
@@ -161,7 +181,12 @@ impl Loaded {
             place: Place::File { line: expect.line, column: 1 },
             key: "expect".into(),
             what,
-            cure: format!("see linkgate explain {} \"{} {}\"", person_name(expect), expect.method, expect.url),
+            cure: format!(
+                "see linkgate explain {} \"{} {}\"",
+                person_name(expect),
+                expect.method,
+                expect.url
+            ),
         };
         let sites = self.judge_sites();
         let mut failed = Vec::new();

@@ -44,12 +44,8 @@ fn one_listen(text: &str) -> Result<Listen, String> {
             .map_err(|_| format!("an address and a port are wanted, no name: {LISTEN_CURE}"))
     };
     match text.split_once(':') {
-        Some(("http", rest)) => {
-            address(rest.strip_prefix("//").ok_or(LISTEN_CURE)?, 80).map(Listen::Http)
-        }
-        Some(("https", rest)) => {
-            address(rest.strip_prefix("//").ok_or(LISTEN_CURE)?, 443).map(Listen::Https)
-        }
+        Some(("http", rest)) => address(rest.strip_prefix("//").ok_or(LISTEN_CURE)?, 80).map(Listen::Http),
+        Some(("https", rest)) => address(rest.strip_prefix("//").ok_or(LISTEN_CURE)?, 443).map(Listen::Https),
         Some(("unix", rest)) => unix(rest),
         Some(("systemd", name)) if !name.is_empty() && !name.contains(['/', ':', ' ']) => {
             Ok(Listen::Systemd { name: name.to_owned() })
@@ -100,14 +96,21 @@ pub fn trusted(root: &Reader<'_>) -> Trusted {
             "private" => trusted.networks.extend(private()),
             _ => match values::network(text) {
                 Ok(net) if net.prefix_len() < if net.addr().is_ipv4() { 8 } else { 7 } => {
-                    let what = format!("{net} is a good part of the world: anybody could say where a request comes from");
+                    let what = format!(
+                        "{net} is a good part of the world: anybody could say where a request comes from"
+                    );
                     let cure = "name the addresses of the proxies themselves, or \"private\"";
                     root.wrong_item("trusted_proxies", index, what, cure);
                 }
                 Ok(net) => trusted.networks.push(net),
                 Err(cure) => {
                     let what = format!("{text:?} cannot be taken");
-                    root.wrong_item("trusted_proxies", index, what, format!("{cure}, \"private\" or \"unix\""));
+                    root.wrong_item(
+                        "trusted_proxies",
+                        index,
+                        what,
+                        format!("{cure}, \"private\" or \"unix\""),
+                    );
                 }
             },
         }
@@ -118,7 +121,13 @@ pub fn trusted(root: &Reader<'_>) -> Trusted {
 /// Loopback, RFC 1918, RFC 4193 and link-local.
 pub fn private() -> Vec<IpNet> {
     let networks = [
-        "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "::1/128", "fc00::/7",
+        "127.0.0.0/8",
+        "10.0.0.0/8",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "169.254.0.0/16",
+        "::1/128",
+        "fc00::/7",
         "fe80::/10",
     ];
     networks.iter().filter_map(|net| net.parse().ok()).collect()
@@ -196,11 +205,16 @@ pub fn tls(root: &Reader<'_>, listen: &[Listen]) -> Option<Tls> {
     let maybe = listen.iter().any(|listen| matches!(listen, Listen::Systemd { .. }));
     match (secure, table) {
         (Some(index), _) if certificates.is_empty() && !root.log.has_mistake_under("tls") => {
-            let cure = "add [tls] with certificate and key, or listen on http:// behind a proxy that ends TLS";
+            let cure =
+                "add [tls] with certificate and key, or listen on http:// behind a proxy that ends TLS";
             root.wrong_item("listen", index, "https needs a certificate", cure);
         }
         (None, Some(_)) if !maybe => {
-            reader.wrong("", "nothing listens on https", "add \"https://[::]:443\" to listen, or leave [tls] out");
+            reader.wrong(
+                "",
+                "nothing listens on https",
+                "add \"https://[::]:443\" to listen, or leave [tls] out",
+            );
         }
         _ => {}
     }
@@ -212,11 +226,19 @@ fn pair(reader: &Reader<'_>) -> Option<(PathBuf, PathBuf)> {
     match (given("certificate"), given("key")) {
         (true, true) => Some((reader.existing_file("certificate")?, reader.existing_file("key")?)),
         (true, false) => {
-            reader.wrong("certificate", "its key is missing", "add key = \"…\", the PEM file with the private key");
+            reader.wrong(
+                "certificate",
+                "its key is missing",
+                "add key = \"…\", the PEM file with the private key",
+            );
             None
         }
         (false, true) => {
-            reader.wrong("key", "its certificate is missing", "add certificate = \"…\", the PEM file with the chain");
+            reader.wrong(
+                "key",
+                "its certificate is missing",
+                "add certificate = \"…\", the PEM file with the chain",
+            );
             None
         }
         (false, false) => None,
@@ -233,7 +255,9 @@ pub fn store(root: &Reader<'_>, state_dir: &std::path::Path) -> PathBuf {
             let what = format!("the store {kind:?} comes with a later version");
             reader.wrong("kind", what, "leave it out: the store is SQLite then");
         }
-        Some(kind) => reader.wrong("kind", format!("{kind:?} is no store"), "write \"sqlite\", or leave it out"),
+        Some(kind) => {
+            reader.wrong("kind", format!("{kind:?} is no store"), "write \"sqlite\", or leave it out")
+        }
     }
     match reader.text("path") {
         Some("") => {
@@ -263,7 +287,11 @@ pub fn monitor(root: &Reader<'_>, listen: &[Listen]) -> Option<SocketAddr> {
     let ip = address.ip().to_canonical();
     if !private().iter().any(|net| net.contains(&ip)) {
         let cure = "name a loopback or private address, such as \"127.0.0.1:9080\"";
-        reader.wrong("listen", format!("{ip} can be reached from outside; health and metrics are never public"), cure);
+        reader.wrong(
+            "listen",
+            format!("{ip} can be reached from outside; health and metrics are never public"),
+            cure,
+        );
     }
     let taken = listen.iter().any(|listen| match listen {
         Listen::Http(other) | Listen::Https(other) => {
@@ -283,8 +311,7 @@ pub fn monitor(root: &Reader<'_>, listen: &[Listen]) -> Option<SocketAddr> {
 pub fn log(root: &Reader<'_>) -> LogSettings {
     let empty = Table::default();
     let reader = Reader::new(root.table("log").unwrap_or(&empty), "log", root.log);
-    let formats =
-        [("text", LogFormat::Text), ("json", LogFormat::Json), ("journald", LogFormat::Journald)];
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json), ("journald", LogFormat::Journald)];
     let level = reader.parse("level", |text| {
         tracing_subscriber::EnvFilter::try_new(text)
             .ok()
@@ -320,7 +347,8 @@ pub fn limits(limits: &Reader<'_>) -> ConnectionLimits {
         max_headers: limits.number("max_headers", 100, 10_000),
         connections: limits.number("connections", 10_000, 10_000_000),
         connections_per_client: limits.number("connections_per_client", 200, 10_000_000),
-        streams_per_connection: u32::try_from(limits.number("streams_per_connection", 100, 10_000)).unwrap_or(100),
+        streams_per_connection: u32::try_from(limits.number("streams_per_connection", 100, 10_000))
+            .unwrap_or(100),
         header_timeout: limits.duration("header_timeout", seconds(10), SECOND, seconds(600)),
         body_timeout: limits.duration("body_timeout", seconds(30), SECOND, seconds(3_600)),
         idle_timeout: limits.duration("idle_timeout", seconds(75), SECOND, seconds(3_600)),

@@ -6,10 +6,33 @@ const WORDS: &[&str] = &["user", "email", "email.local", "name", "groups", "id"]
 
 /// Set by the proxy itself, or dangerous to let a person's name choose.
 const TAKEN: &[&str] = &[
-    "host", "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length",
-    "content-type", "content-encoding", "expect", "cookie", "set-cookie", "origin", "referer", "via", "forwarded",
-    "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-uri",
-    "x-forwarded-method", "x-real-ip", "x-request-id", "linkgate-assertion", "proxy-authorization",
+    "host",
+    "connection",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "expect",
+    "cookie",
+    "set-cookie",
+    "origin",
+    "referer",
+    "via",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-port",
+    "x-forwarded-uri",
+    "x-forwarded-method",
+    "x-real-ip",
+    "x-request-id",
+    "linkgate-assertion",
+    "proxy-authorization",
 ];
 
 /// Header names and templates.
@@ -20,9 +43,14 @@ pub fn table(reader: &Reader<'_>, key: &str) -> Vec<(String, String)> {
         if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
             reader.wrong(key, format!("{name:?} is no header name"), "write letters, digits and -");
         } else if TAKEN.iter().any(|taken| *taken == folded) {
-            reader.wrong(key, format!("{name} is not ours to fill"), "choose another header, such as \"X-User\"");
+            reader.wrong(
+                key,
+                format!("{name} is not ours to fill"),
+                "choose another header, such as \"X-User\"",
+            );
         } else if found.iter().any(|(other, _)| fold(other) == folded) {
-            let what = format!("{name} is the same header as another one here, once apps have folded the names");
+            let what =
+                format!("{name} is the same header as another one here, once apps have folded the names");
             reader.wrong(key, what, "leave one out");
         } else if let Err(cure) = check(template) {
             reader.wrong(key, format!("{name} = {template:?} cannot be filled"), cure);
@@ -51,7 +79,9 @@ fn check(template: &str) -> Result<(), String> {
     while let Some(start) = rest.find(['{', '}']) {
         let inside = rest.get(start..).and_then(|r| r.strip_prefix('{')).ok_or(CURE)?;
         let (word, after) = inside.split_once('}').ok_or(CURE)?;
-        let attribute = word.strip_prefix("attributes.").is_some_and(|name| !name.is_empty() && !name.contains(['{', '.']));
+        let attribute = word
+            .strip_prefix("attributes.")
+            .is_some_and(|name| !name.is_empty() && !name.contains(['{', '.']));
         if !WORDS.contains(&word) && !attribute {
             return Err(CURE.into());
         }

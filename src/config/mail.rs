@@ -1,12 +1,12 @@
 //! Reads `[mail]` and `[mail.fallback]`, of the file or of one site. Sends nothing.
 
-use lettre::message::Mailbox;
 use super::reader::Reader;
 use super::secrets;
 use crate::mail::Mechanism;
 use crate::mail::Security;
 use crate::mail::Settings;
 use crate::mail::Transport;
+use lettre::message::Mailbox;
 
 const URL_CURE: &str = "write \"smtp://smtp.example.com:587\" (STARTTLS), \"smtps://smtp.example.com\" (TLS at once), \"smtp+plain://127.0.0.1:25\", \"sendmail:\", \"folder:/path\" or \"memory:\"";
 const FROM_CURE: &str = "write \"Example <login@example.com>\"";
@@ -48,8 +48,11 @@ fn relay(reader: &Reader<'_>, credential: &str) -> Option<Transport> {
     let before = reader.log.count();
     let password = secrets::read(reader, "password", &format!("{credential}.password"));
     let password_broken = reader.log.count() > before;
-    let words =
-        [("plain", Some(Mechanism::Plain)), ("login", Some(Mechanism::Login)), ("xoauth2", Some(Mechanism::XOAuth2))];
+    let words = [
+        ("plain", Some(Mechanism::Plain)),
+        ("login", Some(Mechanism::Login)),
+        ("xoauth2", Some(Mechanism::XOAuth2)),
+    ];
     let mechanism = reader.choice("mechanism", None, &words);
     let authorities = reader.existing_file("ca");
     let url = reader.required("url", URL_CURE)?;

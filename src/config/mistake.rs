@@ -111,10 +111,7 @@ fn distance(a: &str, b: &str) -> usize {
             let mut best = (at(&above, j) + usize::from(letter != other))
                 .min(at(&above, j + 1) + 1)
                 .min(at(&row, j) + 1);
-            let swapped = i > 0
-                && j > 0
-                && a.get(i - 1) == Some(other)
-                && b.get(j - 1) == Some(letter);
+            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(other) && b.get(j - 1) == Some(letter);
             if swapped {
                 best = best.min(at(&before, j - 1) + 1);
             }

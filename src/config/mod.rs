@@ -37,8 +37,8 @@ pub use self::expect::{Judged, judge, parse_request};
 pub use self::mistake::{Mistake, Mistakes, Place};
 pub use self::schema::{Kind, all_keys};
 pub use self::settings::{
-    AskLimits, ConnectionLimits, Expect, LinkSettings, Listen, Loaded, LogFormat, LogSettings, Look,
-    Master, OtherBrowser, Outcome, Remember, SessionSettings, SiteSettings, Tls, Trusted,
+    AskLimits, ConnectionLimits, Expect, LinkSettings, Listen, Loaded, LogFormat, LogSettings, Look, Master,
+    OtherBrowser, Outcome, Remember, SessionSettings, SiteSettings, Tls, Trusted,
 };
 
 /// Reads a file and what the environment lays over it.
@@ -170,7 +170,8 @@ fn whole(root: &Reader<'_>, file: &Path) -> Option<Loaded> {
 
 /// What is wrong only in company.
 fn together(root: &Reader<'_>, loaded: &Loaded) {
-    let secure_listener = loaded.listen.iter().any(|l| matches!(l, Listen::Https(_) | Listen::Systemd { .. }));
+    let secure_listener =
+        loaded.listen.iter().any(|l| matches!(l, Listen::Https(_) | Listen::Systemd { .. }));
     let secure_site = loaded.sites.iter().any(|site| site.site.url.secure());
     for (index, listen) in loaded.listen.iter().enumerate() {
         if let Listen::Http(address) = listen
@@ -179,7 +180,8 @@ fn together(root: &Reader<'_>, loaded: &Loaded) {
             && !secure_listener
             && loaded.trusted_proxies.is_empty()
         {
-            let cure = "name the proxy that ends TLS in trusted_proxies, or add an https:// listener and [tls]";
+            let cure =
+                "name the proxy that ends TLS in trusted_proxies, or add an https:// listener and [tls]";
             root.wrong_item("listen", index, "session cookies would cross the network in the clear", cure);
         }
     }
@@ -201,7 +203,10 @@ fn together(root: &Reader<'_>, loaded: &Loaded) {
                 Listen::Unix { .. } | Listen::Systemd { .. } => false,
             });
             if own {
-                let what = format!("{}:{} is linkgate itself: requests would go round in circles", upstream.host, upstream.port);
+                let what = format!(
+                    "{}:{} is linkgate itself: requests would go round in circles",
+                    upstream.host, upstream.port
+                );
                 root.wrong("site", what, "name the address of the app, or change listen");
             }
         }
@@ -217,10 +222,18 @@ impl Loaded {
         let names = || self.sites.iter().map(|site| site.site.name.as_str());
         match (name, self.sites.as_slice()) {
             (None, [site]) => Ok(site),
-            (None, _) => Err(format!("there are several sites; name one with --site: {}", names().collect::<Vec<_>>().join(", "))),
+            (None, _) => Err(format!(
+                "there are several sites; name one with --site: {}",
+                names().collect::<Vec<_>>().join(", ")
+            )),
             (Some(name), sites) => sites.iter().find(|site| site.site.name == name).ok_or_else(|| {
                 nearest(name, names()).map_or_else(
-                    || format!("there is no site {name:?}; the file has {}", names().collect::<Vec<_>>().join(", ")),
+                    || {
+                        format!(
+                            "there is no site {name:?}; the file has {}",
+                            names().collect::<Vec<_>>().join(", ")
+                        )
+                    },
                     |near| format!("there is no site {name:?}; did you mean {near:?}?"),
                 )
             }),
@@ -259,7 +272,10 @@ impl Loaded {
             return if secret.expose().len() >= 32 {
                 Ok(secret)
             } else {
-                Err(format!("{} is too short to be a secret that linkgate made; restore it from a backup", path.display()))
+                Err(format!(
+                    "{} is too short to be a secret that linkgate made; restore it from a backup",
+                    path.display()
+                ))
             };
         }
         if self.store.exists() {

@@ -42,7 +42,11 @@ pub fn people(root: &Reader<'_>, site: &Reader<'_>) -> People {
         let own = Reader::new(table, &path, reader.log);
         for name in table.entries.keys() {
             if !is_group_name(name) {
-                own.wrong(name, "this cannot name a group", "use letters, digits, '.', '_', '-' and '@', at most 64");
+                own.wrong(
+                    name,
+                    "this cannot name a group",
+                    "use letters, digits, '.', '_', '-' and '@', at most 64",
+                );
             }
             lists.insert(name.clone(), allow_list(&own, name).unwrap_or_default());
         }
@@ -100,7 +104,11 @@ fn user(reader: &Reader<'_>) -> Option<Profile> {
     let words = |key: &str| {
         let text = reader.text(key).unwrap_or_default();
         if !is_plain(text) {
-            reader.wrong(key, "this is too long, or holds a control character", "write at most 256 plain characters");
+            reader.wrong(
+                key,
+                "this is too long, or holds a control character",
+                "write at most 256 plain characters",
+            );
         }
         text.to_owned()
     };

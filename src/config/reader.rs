@@ -170,7 +170,11 @@ impl<'a> Reader<'a> {
         match usize::try_from(*number) {
             Ok(number) if (1..=most).contains(&number) => number,
             _ => {
-                self.wrong(key, format!("{number} is out of range"), format!("write a number from 1 to {most}"));
+                self.wrong(
+                    key,
+                    format!("{number} is out of range"),
+                    format!("write a number from 1 to {most}"),
+                );
                 default
             }
         }

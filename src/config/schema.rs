@@ -264,8 +264,7 @@ pub fn unknown_cure(name: &str, keys: &[Key], path: &str) -> String {
         return format!("did you mean {near:?}?");
     }
     let elsewhere = all_keys().into_iter().find(|(key, _)| key.rsplit('.').next() == Some(name));
-    let known: Vec<&str> =
-        keys.iter().filter(|key| !matches!(key.kind, Later)).map(|key| key.name).collect();
+    let known: Vec<&str> = keys.iter().filter(|key| !matches!(key.kind, Later)).map(|key| key.name).collect();
     match elsewhere {
         Some((key, _)) => format!("there is {key}; did you mean to write it there?"),
         None if path.is_empty() => format!("known here: {}", known.join(", ")),

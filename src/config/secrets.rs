@@ -21,7 +21,8 @@ pub fn read(reader: &Reader<'_>, key: &str, name: &str) -> Option<Secret<String>
     let file_key = format!("{key}_file");
     let inline = reader.text(key).filter(|text| !text.is_empty());
     let file = reader.text(&file_key).filter(|text| !text.is_empty());
-    let credential = reader.log.credentials.as_deref().map(|folder| folder.join(name)).filter(|path| path.exists());
+    let credential =
+        reader.log.credentials.as_deref().map(|folder| folder.join(name)).filter(|path| path.exists());
     match (inline, file, credential) {
         (Some(_), Some(_), _) => {
             reader.wrong(&file_key, format!("{key} is given as well"), "leave one of the two out");
@@ -64,10 +65,16 @@ pub fn read_file(path: &Path, guarded: bool) -> Result<Secret<String>, (String, 
     };
     let about = fs::metadata(path).map_err(failed)?;
     if !about.is_file() || about.len() > LARGEST_BYTES {
-        return Err((format!("{shown} is not a small file"), "name a file that holds the secret alone".into()));
+        return Err((
+            format!("{shown} is not a small file"),
+            "name a file that holds the secret alone".into(),
+        ));
     }
     if guarded && about.mode() & 0o007 != 0 {
-        return Err((format!("everybody on this machine may open {shown}"), format!("run: chmod o= {shown}")));
+        return Err((
+            format!("everybody on this machine may open {shown}"),
+            format!("run: chmod o= {shown}"),
+        ));
     }
     let bytes = Zeroizing::new(fs::read(path).map_err(failed)?);
     let text = std::str::from_utf8(&bytes)

@@ -42,7 +42,11 @@ pub fn session(reader: &Reader<'_>) -> SessionSettings {
         None => lifetime.min(7 * DAY),
         Some(None) => lifetime,
         Some(Some(idle)) if idle < MINUTE => {
-            reader.wrong("idle", "people would be out before they have read the page", "write at least \"1m\"");
+            reader.wrong(
+                "idle",
+                "people would be out before they have read the page",
+                "write at least \"1m\"",
+            );
             lifetime
         }
         Some(Some(idle)) if idle > lifetime => {
@@ -76,9 +80,8 @@ pub fn session(reader: &Reader<'_>) -> SessionSettings {
 
 /// The ask part of `[limits]`.
 pub fn asks(reader: &Reader<'_>) -> AskLimits {
-    let rate = |key: &str, count: u32, per: Duration| {
-        reader.parse(key, values::rate).unwrap_or(Rate { count, per })
-    };
+    let rate =
+        |key: &str, count: u32, per: Duration| reader.parse(key, values::rate).unwrap_or(Rate { count, per });
     AskLimits {
         ask_per_address: rate("ask_per_address", 5, 15 * MINUTE),
         ask_per_client: rate("ask_per_client", 20, 15 * MINUTE),

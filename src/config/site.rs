@@ -133,14 +133,20 @@ fn name(reader: &Reader<'_>, origin: Option<&Origin>) -> String {
         if !text.is_empty() && text.len() <= 64 && text.bytes().all(plain) {
             Ok(text.to_owned())
         } else {
-            Err("write letters, digits, '.', '_' and '-', at most 64; what people read is [site.look] title".into())
+            Err("write letters, digits, '.', '_' and '-', at most 64; what people read is [site.look] title"
+                .into())
         }
     });
     name.unwrap_or(default)
 }
 
 /// The site's mail over the file's. A relay of the site's own never gets the account of the file's.
-fn mail_of(root: &Reader<'_>, site: &Reader<'_>, name: &str, sign_in: SignIn) -> Option<crate::mail::Settings> {
+fn mail_of(
+    root: &Reader<'_>,
+    site: &Reader<'_>,
+    name: &str,
+    sign_in: SignIn,
+) -> Option<crate::mail::Settings> {
     let mut base = root.table("mail").cloned();
     let own = site.table("mail");
     if own.is_some_and(|own| own.entries.contains_key("url")) {
@@ -179,14 +185,22 @@ fn look(reader: &Reader<'_>) -> Look {
     let own = Reader::new(reader.table("look").unwrap_or(&empty), "site.look", reader.log);
     let title = own.text("title").unwrap_or_default();
     if !is_plain(title) || title.len() > 100 {
-        own.wrong("title", "this is too long, or holds a control character", "write at most 100 plain characters");
+        own.wrong(
+            "title",
+            "this is too long, or holds a control character",
+            "write at most 100 plain characters",
+        );
     }
     let logo = own.existing_file("logo");
     if let Some(path) = &logo {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
         let small = std::fs::metadata(path).is_ok_and(|about| about.len() <= 1 << 20);
         if !["svg", "png", "jpg", "webp"].contains(&ending) || !small {
-            own.wrong("logo", "this is no picture that fits", "name a .svg, .png, .jpg or .webp of at most 1 MiB");
+            own.wrong(
+                "logo",
+                "this is no picture that fits",
+                "name a .svg, .png, .jpg or .webp of at most 1 MiB",
+            );
         }
     }
     let accent = own.parse("accent", |text| {
@@ -222,7 +236,12 @@ fn language(
             if !pages.languages().any(|known| known == language) {
                 let known: Vec<&str> = pages.languages().collect();
                 let cure = nearest(language, pages.languages()).map_or_else(
-                    || format!("write one of {}, or add {language}.ftl to the folder of pages", known.join(", ")),
+                    || {
+                        format!(
+                            "write one of {}, or add {language}.ftl to the folder of pages",
+                            known.join(", ")
+                        )
+                    },
                     |near| format!("did you mean {near:?}?"),
                 );
                 reader.wrong("language", format!("no page speaks {language:?}"), cure);

@@ -159,10 +159,7 @@ impl Lines<'_> {
 
     fn table(&self, table: &DeTable<'_>, place: Place) -> Table {
         let entries = table.iter().map(|(key, value)| {
-            (
-                key.get_ref().to_string(),
-                Entry { key: self.span(&key.span()), node: self.node(value) },
-            )
+            (key.get_ref().to_string(), Entry { key: self.span(&key.span()), node: self.node(value) })
         });
         Table { place, entries: entries.collect() }
     }

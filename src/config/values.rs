@@ -59,7 +59,8 @@ fn decimal(text: &str) -> Option<u64> {
 /// # Errors
 /// What to write instead.
 pub fn size(text: &str) -> Result<Option<u64>, String> {
-    const CURE: &str = "write a number and a unit: \"64KiB\", \"10MiB\", \"2GiB\" (B, kB, MB, GB, KiB, MiB, GiB)";
+    const CURE: &str =
+        "write a number and a unit: \"64KiB\", \"10MiB\", \"2GiB\" (B, kB, MB, GB, KiB, MiB, GiB)";
     let text = text.trim();
     if text == "unlimited" {
         return Ok(None);
@@ -176,7 +177,8 @@ mod tests {
         assert_eq!((seconds("2y"), seconds("0s"), seconds("1w")), (63_072_000, 0, 604_800));
         assert_eq!(duration("250ms").unwrap().unwrap().as_millis(), 250);
         assert_eq!(duration("never"), Ok(None));
-        for bad in ["", "15", "m", "-5m", "1e3s", "5 parsecs", "1.5.5h", "99999999999y", "∞", ".5h", "5.h"] {
+        for bad in ["", "15", "m", "-5m", "1e3s", "5 parsecs", "1.5.5h", "99999999999y", "∞", ".5h", "5.h"]
+        {
             assert!(duration(bad).is_err(), "{bad}");
         }
     }

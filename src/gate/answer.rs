@@ -73,17 +73,23 @@ impl Fault {
 fn forward(error: &ForwardError) -> Shown {
     let (status, kind, detail) = match error {
         ForwardError::Refused(_) => (StatusCode::BAD_GATEWAY, "upstream-down", "The app does not answer."),
-        ForwardError::Broken(_) => (StatusCode::BAD_GATEWAY, "upstream-down", "The app broke its answer off."),
+        ForwardError::Broken(_) => {
+            (StatusCode::BAD_GATEWAY, "upstream-down", "The app broke its answer off.")
+        }
         ForwardError::ConnectTimeout | ForwardError::ResponseTimeout => {
             (StatusCode::GATEWAY_TIMEOUT, "upstream-slow", "The app took too long to answer.")
         }
-        ForwardError::BodyTooLarge => {
-            (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request's body is larger than this route takes.")
-        }
+        ForwardError::BodyTooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "too-large",
+            "The request's body is larger than this route takes.",
+        ),
         ForwardError::VisitorBody(_) => {
             (StatusCode::BAD_REQUEST, "bad-request", "The request's body broke off or was malformed.")
         }
-        ForwardError::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "timeout", "The request's body came too slowly."),
+        ForwardError::BodyTimeout => {
+            (StatusCode::REQUEST_TIMEOUT, "timeout", "The request's body came too slowly.")
+        }
     };
     Shown { status, kind, detail: detail.to_owned() }
 }

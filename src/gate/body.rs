@@ -13,7 +13,6 @@ use hyper::body::SizeHint;
 use crate::proxy::Stream;
 
 /// An answer's body.
-#[derive(Debug)]
 pub enum Body {
     /// Known whole.
     Full(Full<Bytes>),
@@ -44,7 +43,10 @@ impl HttpBody for Body {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Full(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
             Self::Own(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),

@@ -118,9 +118,17 @@ pub fn client(trust: &Trust, connection: Connection, headers: &HeaderMap) -> Res
 fn is_forwarding(name: &str) -> bool {
     let fold = |b: u8| if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' };
     let is = |known: &[u8]| name.len() == known.len() && name.bytes().map(fold).eq(known.iter().copied());
-    let starts = |known: &[u8]| name.len() >= known.len() && name.bytes().map(fold).take(known.len()).eq(known.iter().copied());
-    is(b"forwarded") || starts(b"x-forwarded-") || is(b"x-real-ip") || is(b"x-client-ip") || is(b"true-client-ip")
-        || is(b"cf-connecting-ip") || is(b"client-ip") || is(b"x-cluster-client-ip")
+    let starts = |known: &[u8]| {
+        name.len() >= known.len() && name.bytes().map(fold).take(known.len()).eq(known.iter().copied())
+    };
+    is(b"forwarded")
+        || starts(b"x-forwarded-")
+        || is(b"x-real-ip")
+        || is(b"x-client-ip")
+        || is(b"true-client-ip")
+        || is(b"cf-connecting-ip")
+        || is(b"client-ip")
+        || is(b"x-cluster-client-ip")
 }
 
 fn joined(headers: &HeaderMap, name: &HeaderName) -> Result<String, &'static str> {
@@ -141,7 +149,8 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
     if values.next().is_some() {
         return Err("a trusted proxy sent a forwarding header twice");
     }
-    let text = first.map(|value| value.to_str().map_err(|_| "a forwarding header of a trusted proxy is not text"));
+    let text =
+        first.map(|value| value.to_str().map_err(|_| "a forwarding header of a trusted proxy is not text"));
     match text.transpose()? {
         Some(text) if text.contains(',') => Err("a forwarding header of a trusted proxy holds a list"),
         other => Ok(other.map(str::trim).filter(|text| !text.is_empty())),
@@ -151,7 +160,8 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
 fn right_most_untrusted(trust: &Trust, chain: &str) -> Result<IpAddr, &'static str> {
     let mut last = None;
     for hop in chain.rsplit(',') {
-        let ip = parse_hop(hop.trim()).ok_or("X-Forwarded-For of a trusted proxy holds something that is no address")?;
+        let ip = parse_hop(hop.trim())
+            .ok_or("X-Forwarded-For of a trusted proxy holds something that is no address")?;
         last = Some(ip);
         if !trust.covers_ip(ip) {
             break;
@@ -182,7 +192,11 @@ mod tests {
     use super::*;
 
     fn ask(trusted: &[&str], peer: &str, headers: &[(&'static str, &str)]) -> Result<Client, &'static str> {
-        let trust = Trust { networks: trusted.iter().map(|n| n.parse().unwrap()).collect(), private: false, unix: false };
+        let trust = Trust {
+            networks: trusted.iter().map(|n| n.parse().unwrap()).collect(),
+            private: false,
+            unix: false,
+        };
         let peer = Peer::Ip(SocketAddr::new(peer.parse().unwrap(), 1));
         let mut map = HeaderMap::new();
         for (name, value) in headers {
@@ -193,8 +207,20 @@ mod tests {
 
     #[test]
     fn nobody_is_believed_by_default() {
-        let told = ask(&[], "127.0.0.1", &[("x-forwarded-for", "1.2.3.4"), ("x-forwarded-proto", "https"), ("x-forwarded-host", "evil.example")]).unwrap();
-        assert_eq!((told.ip.to_string().as_str(), told.secure, told.certain, told.host), ("127.0.0.1", false, false, None));
+        let told = ask(
+            &[],
+            "127.0.0.1",
+            &[
+                ("x-forwarded-for", "1.2.3.4"),
+                ("x-forwarded-proto", "https"),
+                ("x-forwarded-host", "evil.example"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(
+            (told.ip.to_string().as_str(), told.secure, told.certain, told.host),
+            ("127.0.0.1", false, false, None)
+        );
         for spelling in ["x_forwarded_for", "X-Real-IP", "forwarded", "x_real_ip"] {
             assert!(!ask(&[], "9.9.9.9", &[(spelling, "1.2.3.4")]).unwrap().certain, "{spelling}");
         }
@@ -202,16 +228,38 @@ mod tests {
 
     #[test]
     fn the_right_most_untrusted_hop_is_the_visitor() {
-        let told = ask(&["10.0.0.0/8"], "10.0.0.1", &[("x-forwarded-for", "6.6.6.6, 1.2.3.4"), ("x-forwarded-for", "10.0.0.9")]).unwrap();
+        let told = ask(
+            &["10.0.0.0/8"],
+            "10.0.0.1",
+            &[("x-forwarded-for", "6.6.6.6, 1.2.3.4"), ("x-forwarded-for", "10.0.0.9")],
+        )
+        .unwrap();
         assert_eq!(told.ip.to_string(), "1.2.3.4");
         assert!(told.certain);
-        assert_eq!(ask(&["10.0.0.0/8"], "10.0.0.1", &[("x-forwarded-for", "[2001:db8::1]:44")]).unwrap().ip.to_string(), "2001:db8::1");
-        assert_eq!(ask(&["10.0.0.0/8"], "::ffff:10.0.0.1", &[("x-forwarded-for", "1.2.3.4")]).unwrap().ip.to_string(), "1.2.3.4");
+        assert_eq!(
+            ask(&["10.0.0.0/8"], "10.0.0.1", &[("x-forwarded-for", "[2001:db8::1]:44")])
+                .unwrap()
+                .ip
+                .to_string(),
+            "2001:db8::1"
+        );
+        assert_eq!(
+            ask(&["10.0.0.0/8"], "::ffff:10.0.0.1", &[("x-forwarded-for", "1.2.3.4")])
+                .unwrap()
+                .ip
+                .to_string(),
+            "1.2.3.4"
+        );
     }
 
     #[test]
     fn nonsense_from_a_trusted_peer_is_refused() {
-        for (name, value) in [("x-forwarded-for", "unknown"), ("x-forwarded-for", "1.2.3.4, "), ("x-forwarded-proto", "gopher"), ("x-forwarded-host", "a.example, b.example")] {
+        for (name, value) in [
+            ("x-forwarded-for", "unknown"),
+            ("x-forwarded-for", "1.2.3.4, "),
+            ("x-forwarded-proto", "gopher"),
+            ("x-forwarded-host", "a.example, b.example"),
+        ] {
             assert!(ask(&["10.0.0.1/32"], "10.0.0.1", &[(name, value)]).is_err(), "{name}: {value}");
         }
     }

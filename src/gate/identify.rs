@@ -145,7 +145,9 @@ fn verify(known: &Known<'_>, token: &str, generation: u64) -> Option<Pass> {
     let claims: SessionClaims = known.keys.current().verify(TokenKind::Session, token, known.now).ok()?;
     let id = SessionId::parse(&claims.sid)?;
     let email = EmailAddress::parse(&claims.sub).ok().filter(|email| email.as_str() == claims.sub)?;
-    if known.standing.is_revoked(&id) || known.standing.person_generation(&claims.iss, &email) != claims.generation {
+    if known.standing.is_revoked(&id)
+        || known.standing.person_generation(&claims.iss, &email) != claims.generation
+    {
         return None;
     }
     let site = known.sites.by_name(&claims.iss)?;
@@ -156,7 +158,14 @@ fn verify(known: &Known<'_>, token: &str, generation: u64) -> Option<Pass> {
 
 impl Pass {
     /// What the app behind `route` is told, made once a session a worker and kept until a minute before its end.
-    pub fn told(&self, keys: &Keyring, host: &Host, app: &App, route: &Arc<Route>, now: Timestamp) -> Option<Told> {
+    pub fn told(
+        &self,
+        keys: &Keyring,
+        host: &Host,
+        app: &App,
+        route: &Arc<Route>,
+        now: Timestamp,
+    ) -> Option<Told> {
         if let Some(told) = self.told.borrow().as_ref()
             && Arc::ptr_eq(&told.route, route)
             && now.seconds() < told.fresh_until

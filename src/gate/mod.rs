@@ -9,7 +9,7 @@ mod private;
 mod record;
 
 use std::collections::HashMap;
-use std::rc::Rc;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +50,6 @@ use crate::policy::Refusal;
 use crate::policy::Sites;
 use crate::policy::Target;
 use crate::policy::decide;
-use crate::proxy::IdentityHeaderValues;
 use crate::proxy::Proxy;
 use crate::proxy::Visit;
 use crate::random::Random;
@@ -67,6 +66,8 @@ pub struct Parts {
     pub trust: Trust,
     /// Beyond this age of the standing nobody is let in by it.
     pub max_staleness: Duration,
+    /// Of the pools that each worker keeps.
+    pub proxy: crate::proxy::Settings,
     /// One line a request.
     pub access_log: bool,
     /// People, revocations.
@@ -104,7 +105,6 @@ struct Journey<'a> {
     target: &'a Target,
     client: &'a Client,
     names: &'a CookieNames,
-    connection: Connection,
     reference: &'a str,
     now: Timestamp,
 }
@@ -113,16 +113,16 @@ impl Gate {
     /// Builds the pipeline.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let mut router = parts.login.router();
+        let mut router = parts.login.router().merge(jwks(&parts.keys));
         if let Some(extra) = parts.extra.clone() {
             router = router.merge(extra);
         }
         Self { parts, router }
     }
 
-    /// What a worker needs beside the gate. `proxy`: its upstream pools.
+    /// What a worker keeps for itself: made on its thread, never leaves it.
     #[must_use]
-    pub fn worker(&self, proxy: Proxy) -> Worker {
+    pub fn worker(&self) -> Worker {
         let names = |settings: &Arc<SiteSettings>| {
             let base = &settings.session.cookie;
             (CookieNames::new(base, true), CookieNames::new(base, false))
@@ -130,7 +130,7 @@ impl Gate {
         Worker {
             passes: Passes::default(),
             references: References::new(&self.parts.random),
-            proxy,
+            proxy: Proxy::new(&self.parts.proxy),
             router: self.router.clone(),
             secure_names: self.parts.settings.iter().map(|(name, s)| (name.clone(), names(s))).collect(),
         }
@@ -143,7 +143,12 @@ impl Gate {
     }
 
     /// Answers one request.
-    pub async fn handle(&self, worker: &Worker, connection: Connection, request: Request<Incoming>) -> Response<Body> {
+    pub async fn handle(
+        &self,
+        worker: &Worker,
+        connection: Connection,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
         let reference = worker.references.next();
         let line = self.parts.access_log.then(|| record::Line::of(&request));
         let answer = self.answer(worker, connection, request, &reference).await;
@@ -173,7 +178,14 @@ impl Gate {
         let Some((host, settings, names)) = self.place(worker, &target.host) else {
             return answer::plain(&Fault::UnknownHost(target.host).shown(), reference);
         };
-        let journey = Journey { host, target: &target, client: &client, names, connection, reference, now: self.parts.clock.now() };
+        let journey = Journey {
+            host,
+            target: &target,
+            client: &client,
+            names,
+            reference,
+            now: self.parts.clock.now(),
+        };
         if host.origin.secure() && !client.secure {
             return to_https(host, &target, &client, request.method())
                 .unwrap_or_else(|| answer::plain(&Fault::Insecure.shown(), reference));
@@ -194,7 +206,8 @@ impl Gate {
             Own::Disguised => return self.fault(&visitor(&found), request.headers(), &Fault::NotFound),
             Own::Theirs => {}
         }
-        let asker = found.pass.as_ref().map(|pass| Asker { identity: &pass.identity, by_bearer: found.by_bearer });
+        let asker =
+            found.pass.as_ref().map(|pass| Asker { identity: &pass.identity, by_bearer: found.by_bearer });
         let certain = client.certain.then_some(client.ip);
         match decide(host, &target, request.method(), certain, asker) {
             Ok(permitted) => self.forward(worker, &journey, settings, &found, &permitted, request).await,
@@ -202,7 +215,11 @@ impl Gate {
         }
     }
 
-    fn place<'a>(&'a self, worker: &'a Worker, name: &str) -> Option<(&'a Host, &'a Arc<SiteSettings>, &'a CookieNames)> {
+    fn place<'a>(
+        &'a self,
+        worker: &'a Worker,
+        name: &str,
+    ) -> Option<(&'a Host, &'a Arc<SiteSettings>, &'a CookieNames)> {
         let host = self.parts.sites.by_host(name)?;
         let settings = self.parts.settings.get(&host.site.name)?;
         let (secure, bare) = worker.secure_names.get(&host.site.name)?;
@@ -213,7 +230,14 @@ impl Gate {
         self.parts.standing.age(now).is_some_and(|age| age <= self.parts.max_staleness)
     }
 
-    async fn own(&self, worker: &Worker, connection: Connection, visitor: Visitor, path: String, request: Request<Incoming>) -> Response<Body> {
+    async fn own(
+        &self,
+        worker: &Worker,
+        connection: Connection,
+        visitor: Visitor,
+        path: String,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
         let (mut head, body) = request.into_parts();
         let Ok(uri) = path.parse() else {
             return self.fault(&visitor, &head.headers, &Fault::NotFound);
@@ -248,7 +272,6 @@ impl Gate {
             tracing::error!(reference = journey.reference, "the identity assertion could not be signed");
             return answer::plain(&Fault::Stale.shown(), journey.reference);
         }
-        let nobody = IdentityHeaderValues::empty(&permitted.route().identity);
         let asked_host = authority(&request).unwrap_or_default().to_owned();
         let visit = Visit {
             client: journey.client.ip,
@@ -258,7 +281,7 @@ impl Gate {
             port: journey.host.origin.port(),
             request_id: journey.reference,
             cookies: journey.names,
-            identity: told.as_ref().map_or(&nobody, |told| &told.values),
+            identity: told.as_ref().map(|told| &*told.values),
             consumed_authorization: found.consumed_authorization,
             assertion: told.as_ref().map(|told| &told.assertion),
         };
@@ -275,7 +298,8 @@ impl Gate {
             }
             Err(error) => {
                 tracing::warn!(reference = journey.reference, app = permitted.app().name, %error, "not forwarded");
-                let mut answer = self.fault(&visitor(settings, journey, found), &headers, &Fault::Forward(error));
+                let mut answer =
+                    self.fault(&visitor(settings, journey, found), &headers, &Fault::Forward(error));
                 // What is left of the request's body is not read: the connection ends with this answer.
                 answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 answer
@@ -283,17 +307,30 @@ impl Gate {
         }
     }
 
-    fn renew(&self, visitor: &Visitor, claims: &crate::identity::SessionClaims, headers: &mut http::HeaderMap) {
+    fn renew(
+        &self,
+        visitor: &Visitor,
+        claims: &crate::identity::SessionClaims,
+        headers: &mut http::HeaderMap,
+    ) {
         if let Some(cookie) = self.parts.login.renew(visitor, claims) {
             headers.append(header::SET_COOKIE, cookie);
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
         }
     }
 
-    fn refuse(&self, visitor: &Visitor, refusal: Refusal, target: &Target, request: &Request<Incoming>) -> Response<Body> {
+    fn refuse(
+        &self,
+        visitor: &Visitor,
+        refusal: Refusal,
+        target: &Target,
+        request: &Request<Incoming>,
+    ) -> Response<Body> {
         let login = &self.parts.login;
         match refusal {
-            Refusal::SignIn => login.start_sign_in(visitor, target, request.method(), request.headers()).map(Body::Own),
+            Refusal::SignIn => {
+                login.start_sign_in(visitor, target, request.method(), request.headers()).map(Body::Own)
+            }
             Refusal::NotAllowed | Refusal::Denied => login.denied(visitor, request.headers()).map(Body::Own),
             Refusal::SignOut => see_other(&format!("{}/logout", self.parts.prefix)),
             Refusal::NoApp if target.path == "/" => see_other(&format!("{}/", self.parts.prefix)),
@@ -308,9 +345,10 @@ impl Gate {
 }
 
 fn visitor(settings: &Arc<SiteSettings>, journey: &Journey<'_>, found: &Found) -> Visitor {
-    let session = found.pass.as_ref().map(|pass| {
-        Arc::new(Current { claims: pass.claims.clone(), identity: Arc::clone(&pass.identity) })
-    });
+    let session = found
+        .pass
+        .as_ref()
+        .map(|pass| Arc::new(Current { claims: pass.claims.clone(), identity: Arc::clone(&pass.identity) }));
     Visitor {
         site: Arc::clone(settings),
         origin: journey.host.origin.clone(),
@@ -324,6 +362,23 @@ fn visitor(settings: &Arc<SiteSettings>, journey: &Journey<'_>, found: &Found) -
 fn authority(request: &Request<Incoming>) -> Option<&str> {
     let from_target = request.uri().authority().map(http::uri::Authority::as_str);
     from_target.or_else(|| request.headers().get(header::HOST).and_then(|host| host.to_str().ok()))
+}
+
+/// `/jwks.json`: public keys of the identity assertion (RFC 7517), for apps that verify it.
+fn jwks(keys: &Arc<Keyring>) -> Router {
+    let keys = Arc::clone(keys);
+    let answer = move || {
+        let document = keys.assertions().jwks();
+        async move {
+            let headers = [
+                (header::CONTENT_TYPE, "application/jwk-set+json"),
+                (header::CACHE_CONTROL, "public, max-age=300"),
+                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            ];
+            (headers, document)
+        }
+    };
+    Router::new().route("/jwks.json", axum::routing::get(answer))
 }
 
 enum Own {
@@ -341,7 +396,8 @@ fn own_path(prefix: &str, target: &Target) -> Own {
             && path.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
             && path.get(prefix.len()..).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    if !target.odd && target.raw_path().starts_with(prefix) && below(&target.path) && below(target.raw_path()) {
+    if !target.odd && target.raw_path().starts_with(prefix) && below(&target.path) && below(target.raw_path())
+    {
         let rest = target.raw.get(prefix.len()..).unwrap_or_default();
         let slash = if rest.starts_with('/') { "" } else { "/" };
         return Own::Ours(format!("{slash}{rest}"));

@@ -56,7 +56,11 @@ impl Line {
     /// Notes method and path; the query may hold tokens and stays out.
     #[must_use]
     pub fn of(request: &Request<Incoming>) -> Self {
-        Self { began: Instant::now(), method: request.method().clone(), path: request.uri().path().to_owned() }
+        Self {
+            began: Instant::now(),
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+        }
     }
 
     /// Writes the line.

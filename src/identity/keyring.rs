@@ -41,6 +41,13 @@ impl Keyring {
         &self.assertions
     }
 
+    /// Whether these are the master secrets in force.
+    #[must_use]
+    pub fn same_masters(&self, masters: &[MasterSecret]) -> bool {
+        self.masters.len() == masters.len()
+            && self.masters.iter().zip(masters).all(|(ours, theirs)| ours.encode() == theirs.encode())
+    }
+
     /// Takes over the store's epochs; does nothing when they are those in force.
     ///
     /// # Errors

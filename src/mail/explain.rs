@@ -215,16 +215,16 @@ fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Optio
     None
 }
 
-/// Words fit to be stored and shown: one line, not endless, without the password, the link or the code.
-pub(super) fn presentable(words: &str, letter: Option<&Letter>, password: Option<&Secret<String>>) -> String {
+/// Words fit to be stored and shown: one line, not endless, without the link, the code or anything in `hidden`.
+pub(super) fn presentable(words: &str, letter: Option<&Letter>, hidden: &[Secret<String>]) -> String {
     let mut text: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let mut hide = |secret: &str| {
         if secret.len() >= 4 {
             text = text.replace(secret, "***");
         }
     };
-    if let Some(password) = password {
-        hide(password.expose());
+    for secret in hidden {
+        hide(secret.expose());
     }
     if let Some(letter) = letter {
         if let Some(link) = &letter.link {
@@ -263,7 +263,7 @@ mod tests {
     fn a_relays_words_never_carry_what_is_secret() {
         let words = "554 spam: https://wiki.example.com/.linkgate/verify?token=abc.def.ghi\r\n code ABCDEFGH ABCD-EFGH \
                      for me:hunter2 <http://x/?token=3Dzzz>";
-        let shown = presentable(words, Some(&letter()), Some(&Secret::new("hunter2".to_owned())));
+        let shown = presentable(words, Some(&letter()), &[Secret::new("hunter2".to_owned())]);
         for secret in ["abc.def", "ABCD", "hunter2", "zzz", "\r", "\n"] {
             assert!(!shown.contains(secret), "{shown}");
         }
@@ -272,6 +272,6 @@ mod tests {
 
     #[test]
     fn endless_words_are_cut() {
-        assert_eq!(presentable(&"ü".repeat(10_000), None, None).chars().count(), LONGEST + 1);
+        assert_eq!(presentable(&"ü".repeat(10_000), None, &[]).chars().count(), LONGEST + 1);
     }
 }

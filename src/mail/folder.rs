@@ -64,7 +64,7 @@ mod tests {
         }
         let names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names.len(), 1, "{names:?}");
-        assert!(names[0].to_str().unwrap().ends_with(".eml"));
+        assert_eq!(Path::new(&names[0]).extension().unwrap(), "eml");
     }
 
     #[tokio::test]

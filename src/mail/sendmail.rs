@@ -51,7 +51,7 @@ pub(super) async fn send(
             Err(SendError::Temporary(format!("{shown} did not finish within {} s", PATIENCE.as_secs())))
         }
         Ok(Err(error)) => Err(SendError::Temporary(format!("{shown} could not be waited for: {error}"))),
-        Ok(Ok((status, words))) => judge(shown, status, &presentable(words.trim(), Some(letter), None)),
+        Ok(Ok((status, words))) => judge(shown, status, &presentable(words.trim(), Some(letter), &[])),
     }
 }
 

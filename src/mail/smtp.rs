@@ -9,12 +9,15 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::{self, Credentials};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::explain::{Relay, Step, explain, network, no_starttls, no_such_host, presentable, timed_out};
 use super::letter::Letter;
@@ -39,6 +42,8 @@ pub(super) struct Smtp {
     security: Security,
     sign_in: Option<(String, Secret<String>)>,
     mechanisms: Vec<authentication::Mechanism>,
+    /// The password in every form that goes over the wire, because a relay may quote what it did not like.
+    hidden: Vec<Secret<String>>,
     tls: TlsParameters,
     hello: ClientId,
     idle: Mutex<Vec<Kept>>,
@@ -71,11 +76,13 @@ impl Smtp {
                 Certificate::from_pem(&pem).map_err(|error| format!("mail.ca {shown}: {error}"))?;
             tls = tls.add_root_certificate(certificates);
         }
+        let sign_in = user.clone().zip(password.clone());
         Ok(Self {
+            hidden: sign_in.as_ref().map(on_the_wire).unwrap_or_default(),
             host: host.clone(),
             port: *port,
             security: *security,
-            sign_in: user.clone().zip(password.clone()),
+            sign_in,
             mechanisms: match mechanism {
                 None => vec![authentication::Mechanism::Plain, authentication::Mechanism::Login],
                 Some(Mechanism::Plain) => vec![authentication::Mechanism::Plain],
@@ -99,8 +106,7 @@ impl Smtp {
             Ok(outcome) => outcome,
             Err(_) => Err(SendError::Temporary(timed_out(self.relay()))),
         };
-        let clean =
-            |words: &str| presentable(words, Some(letter), self.sign_in.as_ref().map(|(_, secret)| secret));
+        let clean = |words: &str| presentable(words, Some(letter), &self.hidden);
         match outcome {
             Ok(said) => {
                 Ok(Receipt { way: format!("{}:{}", self.host, self.port), said: clean(&said), first: None })
@@ -234,4 +240,12 @@ impl Smtp {
             signed_in: self.sign_in.is_some(),
         }
     }
+}
+
+fn on_the_wire((user, secret): &(String, Secret<String>)) -> Vec<Secret<String>> {
+    let secret = secret.expose();
+    let plain = Zeroizing::new(format!("\0{user}\0{secret}"));
+    let token = Zeroizing::new(format!("user={user}\x01auth=Bearer {secret}\x01\x01"));
+    let encoded = [secret, &*plain, &*token].map(|text| Secret::new(STANDARD.encode(text)));
+    std::iter::once(Secret::new(secret.clone())).chain(encoded).collect()
 }

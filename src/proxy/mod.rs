@@ -144,7 +144,7 @@ impl Proxy {
         }
         forwarded::set(headers, &visit);
         self.via.append(headers, head.version);
-        set_identity(headers, &route.identity, &visit);
+        set_identity(headers, permitted, &visit);
         frame(&mut outgoing, declared, &head.method);
         *outgoing.method_mut() = head.method.clone();
 
@@ -219,10 +219,12 @@ fn address(target: &Target, asked: &Uri) -> Result<Uri, ForwardError> {
     Ok(Uri::from(exact))
 }
 
-fn set_identity(headers: &mut HeaderMap, wanted: &IdentityHeaders, visit: &Visit<'_>) {
-    match visit.identity {
+/// On a route where nobody was let in by name, nobody is named, whatever the gate holds.
+fn set_identity(headers: &mut HeaderMap, permitted: &Permitted, visit: &Visit<'_>) {
+    let named = permitted.identity().is_some();
+    match visit.identity.filter(|_| named) {
         Some(values) => identity::set(headers, values, visit.assertion),
-        None => identity::set(headers, &IdentityHeaderValues::empty(wanted), visit.assertion),
+        None => identity::set(headers, &IdentityHeaderValues::empty(&permitted.route().identity), None),
     }
 }
 

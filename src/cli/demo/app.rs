@@ -37,7 +37,7 @@ fn show(pages: &Environment<'_>, prefix: &str, request: &Request) -> Html<String
         let value = request.headers().get(name);
         value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
     };
-    let headers: Vec<_> = SHOWN.iter().map(|name| context! { name => name, value => value(name) }).collect();
+    let headers: Vec<_> = SHOWN.iter().map(|&name| context! { name => name, value => value(name) }).collect();
     let called = [value("remote-name"), value("remote-user")].into_iter().find(|name| !name.is_empty());
     let context = context! {
         name => called.unwrap_or_else(|| "stranger".to_owned()),

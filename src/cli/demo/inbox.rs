@@ -67,8 +67,8 @@ fn letters(memory: &Memory) -> Vec<Shown> {
         subject: letter.subject,
         text: letter.text,
         html: letter.html,
-        link: letter.link,
-        code: letter.code,
+        link: letter.link.unwrap_or_default(),
+        code: letter.code.unwrap_or_default(),
     };
     memory.letters().into_iter().map(shown).collect()
 }

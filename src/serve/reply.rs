@@ -1,0 +1,79 @@
+//! The body type of every answer, and the few answers that are given before the gate is asked.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header;
+use http::{HeaderValue, StatusCode};
+use hyper::Response;
+use hyper::body::{Body, Frame, SizeHint};
+
+use super::BoxError;
+use super::sweep::InFlight;
+
+/// A body of ours, or the gate's. Holds the mark that its request is still running.
+pub(super) struct Reply<B> {
+    content: Content<B>,
+    _running: InFlight,
+}
+
+enum Content<B> {
+    Own(Option<Bytes>),
+    Gate(B),
+}
+
+/// The gate's answer, marked as running until it is sent.
+pub(super) fn from_gate<B>(response: Response<B>, running: InFlight) -> Response<Reply<B>> {
+    response.map(|body| Reply { content: Content::Gate(body), _running: running })
+}
+
+/// An answer of our own: a line of plain text that is not kept anywhere.
+pub(super) fn own<B>(response: Response<&'static str>, running: InFlight) -> Response<Reply<B>> {
+    response.map(|text| {
+        let content = Content::Own((!text.is_empty()).then(|| Bytes::from_static(text.as_bytes())));
+        Reply { content, _running: running }
+    })
+}
+
+/// A plain answer with the headers that every answer of ours bears.
+pub(super) fn plain(status: StatusCode, text: &'static str) -> Response<&'static str> {
+    let mut response = Response::new(text);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for Reply<B> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.content {
+            Content::Own(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Content::Gate(body) => {
+                Pin::new(body).poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Own(text) => text.is_none(),
+            Content::Gate(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Own(text) => SizeHint::with_exact(text.as_ref().map_or(0, |text| text.len() as u64)),
+            Content::Gate(body) => body.size_hint(),
+        }
+    }
+}
