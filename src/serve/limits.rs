@@ -64,7 +64,7 @@ pub struct Counters {
     pub refused_total: AtomicU64,
     /// Connections closed at once because their client had too many.
     pub refused_client: AtomicU64,
-    /// TLS handshakes that failed.
+    /// TLS handshakes that failed; those cut for their slowness count as timed out.
     pub handshakes_failed: AtomicU64,
     /// Connections cut by a time-out.
     pub timed_out: AtomicU64,
