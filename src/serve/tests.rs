@@ -56,7 +56,9 @@ impl Handle for House {
                 self.released.acquire().await.unwrap().forget();
             }
             "/panic" => panic!("a bug, for the test"),
-            "/echo" => return Response::new(Full::new(request.into_body().collect().await.unwrap().to_bytes())),
+            "/echo" => {
+                return Response::new(Full::new(request.into_body().collect().await.unwrap().to_bytes()));
+            }
             _ => {}
         }
         let peer = if connection.peer == Peer::Unix { " unix" } else { "" };
@@ -166,7 +168,10 @@ async fn smuggled_and_ambiguous_requests_get_400_and_the_connection_closes() {
         "OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
     ] {
         let answer = exchange(address, format!("{head}{tail}").as_bytes()).await;
-        assert!(answer.starts_with("HTTP/1.1 400 ") || answer.starts_with("HTTP/1.0 400 "), "{head:?} {answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 400 ") || answer.starts_with("HTTP/1.0 400 "),
+            "{head:?} {answer}"
+        );
         assert!(!answer.contains("smuggled"), "{head:?}");
         assert_eq!(answer.matches("HTTP/1.").count(), 1, "{head:?} {answer}");
     }
@@ -359,7 +364,17 @@ async fn a_unix_socket_is_served_and_removed_at_the_end() {
 fn certificate(folder: &Path, name: &str, names: &str, days: &str) -> (PathBuf, PathBuf) {
     let (chain, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
     let made = Program::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", days])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            days,
+        ])
         .args(["-subj", "/CN=test", "-addext", &format!("subjectAltName={names}")])
         .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
         .arg(&key)
@@ -420,7 +435,10 @@ async fn certificates_are_chosen_by_name_and_reload_with_the_server_running() {
         socket.write_all(&get("/a", "")).await.unwrap();
         assert!(read_until(&mut socket, " /a").await.ends_with("first tls /a"));
     }
-    assert!(tls(&secure, "other.example.org", b"http/1.1").await.is_err(), "the default is not for that name");
+    assert!(
+        tls(&secure, "other.example.org", b"http/1.1").await.is_err(),
+        "the default is not for that name"
+    );
     let renewed = certificate(secure.folder.path(), "c", "DNS:other.example.org", "30");
     let (chain, key) = renewed.clone();
     let mismatch = Tls { certificates: vec![(chain, secure.folder.path().join("a.key"))] };
@@ -495,10 +513,10 @@ fn certificates_that_cannot_work_name_the_file_and_the_cure() {
     };
     let now = Clock::system();
     assert_eq!(try_with(&chain, &key, &now), None);
-    let later = Clock::manual(now.now() + Duration::from_secs(3 * 86_400));
+    let later = Clock::manual(now.now() + Duration::from_hours(72));
     let expired = try_with(&chain, &key, &later).unwrap();
     assert!(expired.contains("a.pem has expired: renew"), "{expired}");
-    let early = Clock::manual(now.now() - Duration::from_secs(86_400));
+    let early = Clock::manual(now.now() - Duration::from_hours(24));
     assert!(try_with(&chain, &key, &early).unwrap().contains("clock"));
     let missing = try_with(&chain, &folder.path().join("none"), &now).unwrap();
     assert!(missing.contains("none") && missing.contains("check the path"), "{missing}");
