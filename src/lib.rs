@@ -8,9 +8,17 @@
 //!
 //! The rooms, in walking order, are the modules below; `tests/layering.rs` says who may import whom.
 
+pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod gate;
 pub mod identity;
+pub mod login;
+pub mod mail;
 pub mod page;
+pub mod policy;
+pub mod proxy;
 pub mod random;
 pub mod secret;
 pub mod serve;
+pub mod store;

@@ -6,6 +6,7 @@ mod connection;
 mod drain;
 mod error;
 mod framing;
+mod gate;
 mod guard;
 mod limits;
 mod listen;

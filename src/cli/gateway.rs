@@ -1,0 +1,210 @@
+//! Puts the rooms together: store, keys, mail, pages and gate from a configuration; starts the server, exchanges the
+//! gate at a reload (all or nothing), and ends everything in order. Decides nothing about visitors.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::housekeeping::Housekeeping;
+use super::rooms;
+use crate::clock::Clock;
+use crate::config::Loaded;
+use crate::gate::Gate;
+use crate::gate::Parts;
+use crate::identity::Keyring;
+use crate::identity::MasterSecret;
+use crate::identity::Standing;
+use crate::login::Login;
+use crate::mail::Mailers;
+use crate::mail::Memory;
+use crate::mail::Outbox;
+use crate::policy::Sites;
+use crate::random::Random;
+use crate::serve::Check;
+use crate::serve::Health;
+use crate::serve::Inherited;
+use crate::serve::Readiness;
+use crate::serve::Server;
+use crate::store::Store;
+
+/// Beyond this age of what is known of revocations, nobody is let in by it.
+const MAX_STALENESS: Duration = Duration::from_secs(3600);
+/// How much older than the poll the standing may be before `/readyz` says so.
+const READY_STALENESS: Duration = Duration::from_secs(10);
+
+/// Makes more own pages from the inbox and the sign-in room: the demo's.
+pub type Extra = fn(Memory, Arc<Login>) -> Router;
+
+/// What outlives a reload.
+pub struct Shared {
+    /// The records.
+    pub store: Store,
+    /// What is known in memory of them.
+    pub standing: Arc<Standing>,
+    /// The keys in force.
+    pub keys: Arc<Keyring>,
+    /// Letters of `memory:`.
+    pub memory: Memory,
+    clock: Clock,
+    random: Random,
+    extra: Option<Extra>,
+}
+
+/// A running gateway.
+pub struct Gateway {
+    shared: Shared,
+    server: Server<Gate>,
+    mailers: Mailers,
+    sites: watch::Sender<Arc<Sites>>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Gateway {
+    /// Opens the store, loads what is known, and starts to serve.
+    ///
+    /// # Errors
+    /// One sentence that names the cure; nothing is left running.
+    pub async fn start(
+        loaded: &Loaded,
+        inherited: Inherited,
+        extra: Option<Extra>,
+        clock: Clock,
+        random: Random,
+    ) -> Result<Self, String> {
+        // The secret first: it is refused where a store exists without it.
+        let masters = rooms::masters(loaded, &random)?;
+        let store = Store::open(&rooms::store(loaded), &clock, &random).map_err(|error| error.to_string())?;
+        let snapshot = store.snapshot().await.map_err(|error| error.to_string())?;
+        let keys = Arc::new(Keyring::new(masters, &snapshot.epochs).map_err(|error| error.to_string())?);
+        let standing = Arc::new(Standing::new());
+        let shared = Shared { store, standing, keys, memory: Memory::new(), clock, random, extra };
+
+        let built = shared.build(loaded)?;
+        let (sites, sites_seen) = watch::channel(Arc::clone(&built.sites));
+        let (stop, stopped) = watch::channel(false);
+        let housekeeping = Housekeeping {
+            store: shared.store.clone(),
+            standing: Arc::clone(&shared.standing),
+            keys: Arc::clone(&shared.keys),
+            sites: sites_seen,
+            clock: shared.clock.clone(),
+        };
+        let seen = housekeeping.load().await.map_err(|error| error.to_string())?;
+        shared.store.sweep().await.map_err(|error| error.to_string())?;
+
+        let mailers = Mailers::new(built.mailers);
+        let settings = rooms::serve(loaded, inherited, shared.clock.clone());
+        let server = Server::start(settings, Arc::new(built.gate), shared.health()).map_err(|error| error.to_string())?;
+        let outbox = Outbox::new(
+            shared.store.clone(),
+            Arc::clone(&shared.keys),
+            mailers.clone(),
+            shared.clock.clone(),
+            &shared.random,
+        );
+        let tasks =
+            vec![tokio::spawn(housekeeping.run(seen, stopped.clone())), tokio::spawn(outbox.run(stopped))];
+        Ok(Self { shared, server, mailers, sites, stop, tasks })
+    }
+
+    /// Builds everything anew beside the old and swaps it in, or leaves the old and says why.
+    ///
+    /// # Errors
+    /// What is wrong with the new configuration.
+    pub async fn reload(&self, loaded: &Loaded) -> Result<(), String> {
+        let wanted = rooms::masters(loaded, &self.shared.random)?;
+        if !self.shared.keys.same_masters(&wanted) {
+            return Err("the master secret has changed: restart linkgate to take a new secret_file over".to_owned());
+        }
+        let built = self.shared.build(loaded)?;
+        let tls = rooms::tls(loaded);
+        self.server.swap(Arc::new(built.gate), tls).await.map_err(|error| error.to_string())?;
+        self.mailers.replace(built.mailers);
+        self.sites.send_replace(built.sites);
+        // Rights may have been taken away: every verdict is made anew.
+        self.shared.standing.bump();
+        Ok(())
+    }
+
+    /// What outlives a reload.
+    #[must_use]
+    pub const fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The server, for its addresses and its watchdog.
+    #[must_use]
+    pub const fn server(&self) -> &Server<Gate> {
+        &self.server
+    }
+
+    /// Finishes what is under way, then stops.
+    pub async fn drain(self) {
+        self.server.drain().await;
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a background task ended badly");
+            }
+        }
+    }
+}
+
+/// What one configuration makes.
+struct Built {
+    gate: Gate,
+    sites: Arc<Sites>,
+    mailers: HashMap<String, crate::mail::Mailer>,
+}
+
+impl Shared {
+    fn build(&self, loaded: &Loaded) -> Result<Built, String> {
+        let sites = Arc::new(Sites::new(loaded.sites.iter().map(|site| site.site.clone()).collect())?);
+        let settings = rooms::sites(loaded, &sites)?;
+        let mailers = rooms::mailers(loaded, &self.memory)?;
+        let login = Login::new(crate::login::Parts {
+            store: self.store.clone(),
+            standing: Arc::clone(&self.standing),
+            keys: Arc::clone(&self.keys),
+            sites: settings.clone(),
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            prefix: loaded.prefix.clone(),
+        });
+        let gate = Gate::new(Parts {
+            sites: Arc::clone(&sites),
+            settings,
+            prefix: loaded.prefix.clone(),
+            trust: rooms::trust(loaded),
+            max_staleness: MAX_STALENESS,
+            access_log: loaded.log.access,
+            proxy: rooms::proxy(loaded),
+            standing: Arc::clone(&self.standing),
+            keys: Arc::clone(&self.keys),
+            extra: self.extra.map(|extra| extra(self.memory.clone(), Arc::clone(&login))),
+            login,
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+        });
+        Ok(Built { gate, sites, mailers })
+    }
+
+    fn health(&self) -> Health {
+        let (standing, clock) = (Arc::clone(&self.standing), self.clock.clone());
+        Arc::new(move || {
+            let fresh = standing.age(clock.now()).is_some_and(|age| age <= READY_STALENESS);
+            let detail = if fresh { "answers" } else { "has not answered for a while; look at the log" };
+            Readiness { checks: vec![Check { name: "store".into(), ok: fresh, detail: detail.into() }] }
+        })
+    }
+}
+
+/// Master secrets from their text.
+pub(super) fn decode(texts: &[crate::secret::Secret<String>]) -> Result<Vec<MasterSecret>, String> {
+    texts.iter().map(|text| MasterSecret::decode(text.expose()).map_err(|error| error.to_string())).collect()
+}

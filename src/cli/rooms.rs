@@ -1,0 +1,166 @@
+//! The configuration, room by room: from what the file says to what each room is built from. Checks nothing that the
+//! configuration has checked already; what only exists at run time (pages, mailers) is checked here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::config;
+use crate::config::Loaded;
+use crate::gate::Trust;
+use crate::identity::MasterSecret;
+use crate::login;
+use crate::mail::Mailer;
+use crate::mail::Memory;
+use crate::page::Pages;
+use crate::policy::Sites;
+use crate::proxy;
+use crate::random::Random;
+use crate::serve;
+use crate::serve::Inherited;
+use crate::store;
+
+/// How long a connection to an app may lie idle.
+const POOL_IDLE: Duration = Duration::from_secs(55);
+/// Idle connections for each upstream and worker.
+const POOL_SIZE: usize = 128;
+
+/// The master secrets, current first.
+pub fn masters(loaded: &Loaded, random: &Random) -> Result<Vec<MasterSecret>, String> {
+    super::gateway::decode(&loaded.master_secrets(random)?)
+}
+
+/// The store's settings.
+pub fn store(loaded: &Loaded) -> store::Settings {
+    store::Settings { path: loaded.store.clone() }
+}
+
+/// Whose forwarding headers are believed.
+pub fn trust(loaded: &Loaded) -> Trust {
+    Trust {
+        networks: loaded.trusted_proxies.networks.clone(),
+        private: false,
+        unix: loaded.trusted_proxies.unix,
+    }
+}
+
+/// The pools'.
+pub fn proxy(loaded: &Loaded) -> proxy::Settings {
+    proxy::Settings {
+        pool_idle: POOL_IDLE,
+        max_idle_per_upstream: POOL_SIZE,
+        via_name: "linkgate".to_owned(),
+        body_timeout: loaded.limits.body_timeout,
+    }
+}
+
+/// Certificates.
+pub fn tls(loaded: &Loaded) -> Option<serve::Tls> {
+    loaded.tls.as_ref().map(|tls| serve::Tls { certificates: tls.certificates.clone() })
+}
+
+/// The server's.
+pub fn serve(loaded: &Loaded, inherited: Inherited, clock: Clock) -> serve::Settings {
+    let limits = &loaded.limits;
+    serve::Settings {
+        listen: loaded.listen.iter().map(listen).collect(),
+        tls: tls(loaded),
+        workers: loaded.workers.unwrap_or(0),
+        limits: serve::Limits {
+            max_header_bytes: limits.max_header_bytes,
+            max_headers: limits.max_headers,
+            connections: limits.connections,
+            connections_per_client: limits.connections_per_client,
+            h2_streams: limits.streams_per_connection,
+            header_timeout: limits.header_timeout,
+            body_timeout: limits.body_timeout,
+            idle_timeout: limits.idle_timeout,
+            connection_age: limits.connection_age,
+            // Behind a trusted proxy many people share one address.
+            exempt: loaded.trusted_proxies.networks.clone(),
+        },
+        drain: loaded.drain,
+        monitor: loaded.monitor,
+        inherited,
+        clock,
+    }
+}
+
+fn listen(listen: &config::Listen) -> serve::Listen {
+    match listen {
+        config::Listen::Http(address) => serve::Listen::Http(*address),
+        config::Listen::Https(address) => serve::Listen::Https(*address),
+        config::Listen::Unix { path, mode, group } => {
+            serve::Listen::Unix { path: path.clone(), mode: *mode, group: group.clone() }
+        }
+        config::Listen::Systemd { name } => serve::Listen::Systemd { name: name.clone() },
+    }
+}
+
+/// Per site what the sign-in room needs: pages are loaded here, all or nothing.
+pub fn sites(loaded: &Loaded, sites: &Sites) -> Result<HashMap<String, Arc<login::SiteSettings>>, String> {
+    let mut built = HashMap::new();
+    for settings in &loaded.sites {
+        let name = &settings.site.name;
+        let site = sites.by_name(name).ok_or_else(|| format!("the site {name:?} is not filed"))?;
+        let pages = Pages::load(settings.pages.as_deref(), &settings.texts)
+            .map_err(|error| format!("the pages of site {name:?}: {error}"))?;
+        let logo = if pages.asset("logo.svg").is_some() { "logo.svg" } else { "" };
+        let title = if settings.look.title.is_empty() { name.clone() } else { settings.look.title.clone() };
+        let built_settings = login::SiteSettings {
+            site: Arc::clone(site),
+            link: login::LinkSettings {
+                lifetime: (settings.link.lifetime < Duration::MAX).then_some(settings.link.lifetime),
+                code: settings.link.code,
+                other_browser: match settings.link.other_browser {
+                    config::OtherBrowser::TypeAddress => login::OtherBrowser::TypeAddress,
+                    config::OtherBrowser::CodeOnly => login::OtherBrowser::CodeOnly,
+                    config::OtherBrowser::Refuse => login::OtherBrowser::Refuse,
+                },
+            },
+            session: login::SessionSettings {
+                lifetime: settings.session.lifetime,
+                idle: settings.session.idle,
+                remember: match settings.session.remember {
+                    config::Remember::Always => login::Remember::Always,
+                    config::Remember::Ask => login::Remember::Ask,
+                    config::Remember::Never => login::Remember::Never,
+                },
+                cookie: settings.session.cookie.clone(),
+            },
+            look: login::Look { title, logo: logo.to_owned(), accent: settings.look.accent.clone() },
+            language: settings.language.clone(),
+            contact: settings.contact.clone(),
+            pages: Arc::new(pages),
+            sender: settings.mail.as_ref().map(|mail| mail.from.clone()).unwrap_or_default(),
+            limits: ask_limits(&settings.limits),
+            mail: settings.mail.is_some(),
+        };
+        built.insert(name.clone(), Arc::new(built_settings));
+    }
+    Ok(built)
+}
+
+fn ask_limits(limits: &config::AskLimits) -> login::AskLimits {
+    let quota = |rate: &config::values::Rate| store::Quota { count: rate.count, per: rate.per };
+    login::AskLimits {
+        ask_per_address: quota(&limits.ask_per_address),
+        ask_per_client: quota(&limits.ask_per_client),
+        ask_per_domain: quota(&limits.ask_per_domain),
+        ask_per_site: quota(&limits.ask_per_site),
+        redeem_per_client: quota(&limits.redeem_per_client),
+    }
+}
+
+/// Per site the way its letters go.
+pub fn mailers(loaded: &Loaded, memory: &Memory) -> Result<HashMap<String, Mailer>, String> {
+    let mut built = HashMap::new();
+    for site in &loaded.sites {
+        let Some(settings) = &site.mail else { continue };
+        let mailer = Mailer::with_memory(settings, memory);
+        let name = &site.site.name;
+        built.insert(name.clone(), mailer.map_err(|error| format!("the mail of site {name:?}: {error}"))?);
+    }
+    Ok(built)
+}

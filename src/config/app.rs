@@ -1,0 +1,378 @@
+//! Reads `[[site.app]]` and `[[site.app.route]]`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use ipnet::IpNet;
+
+use super::headers;
+use super::people::{People, allow_list};
+use super::reader::Reader;
+use super::tree::{Table, Value};
+use super::values;
+use crate::policy::Accept;
+use crate::policy::Access;
+use crate::policy::App;
+use crate::policy::IdentityHeaders;
+use crate::policy::Origin;
+use crate::policy::PathPattern;
+use crate::policy::Route;
+use crate::policy::RouteLimits;
+use crate::policy::Upstream;
+
+const UPSTREAM_CURE: &str = "write \"http://127.0.0.1:3000\"";
+
+/// What is the same for every app of a site.
+struct Around<'a> {
+    people: &'a People,
+    prefix: &'a str,
+    /// `[limits] max_body`; `Some(None)`: unlimited.
+    max_body: Option<Option<u64>>,
+}
+
+/// The apps of one site: the `[[site.app]]`s, and the one that `upstream` stands for.
+pub fn apps(
+    site: &Reader<'_>,
+    people: &People,
+    url: &Origin,
+    name: &str,
+    prefix: &str,
+    max_body: Option<Option<u64>>,
+) -> Vec<App> {
+    let around = Around { people, prefix, max_body };
+    let mut apps: Vec<App> = Vec::new();
+    if site.has("upstream") {
+        // The short form: as if [[site.app]] held this upstream and nothing else.
+        let mut table = Table { place: site.table.place.clone(), ..Table::default() };
+        if let Some(entry) = site.table.entries.get("upstream") {
+            table.entries.insert("upstream".into(), entry.clone());
+        }
+        let reader = Reader::new(&table, "site", site.log);
+        apps.push(app(&reader, &around, url.clone(), name.to_owned()));
+    }
+    for table in site.tables("app") {
+        let reader = Reader::new(table, "site.app", site.log);
+        let Some(origin) = host(&reader, url) else { continue };
+        let default = origin.host().split('.').next().unwrap_or_default().to_owned();
+        let name = reader.text("name").filter(|name| !name.is_empty()).map_or(default, str::to_owned);
+        if let Some(other) = apps.iter().find(|other| other.origin.host() == origin.host()) {
+            let what = format!("{} belongs to the app {:?} already", origin.host(), other.name);
+            let cure = if reader.has("host") {
+                "a host belongs to one app; use routes for its paths"
+            } else {
+                "add host = \"…\": without it the app lives on the host of the site's url"
+            };
+            reader.wrong("host", what, cure);
+        }
+        if apps.iter().any(|other| other.name == name) {
+            reader.wrong("name", format!("two apps are named {name:?}"), "give this one a name of its own");
+        }
+        apps.push(app(&reader, &around, origin, name));
+    }
+    // A site without any app is one where another proxy asks, on the host of its url.
+    if apps.is_empty() {
+        let table = Table { place: site.table.place.clone(), ..Table::default() };
+        apps.push(app(&Reader::new(&table, "site.app", site.log), &around, url.clone(), name.to_owned()));
+    }
+    apps
+}
+
+fn host(reader: &Reader<'_>, url: &Origin) -> Option<Origin> {
+    let Some(text) = reader.text("host") else { return Some(url.clone()) };
+    let wrong = |what: &str, cure: String| {
+        reader.wrong("host", format!("{text:?}: {what}"), cure);
+        None
+    };
+    if let Some((_, rest)) = text.split_once("://") {
+        let bare = rest.split('/').next().unwrap_or_default();
+        return wrong(
+            "this is an address",
+            format!("write the host alone, \"{bare}\"; the scheme is the site's"),
+        );
+    }
+    if text.contains('*') {
+        return wrong("a host is one name", "write one [[site.app]] a host".into());
+    }
+    let port = if text.trim_end_matches(|c: char| c.is_ascii_digit()).ends_with(':') || is_default(url) {
+        String::new()
+    } else {
+        format!(":{}", url.port())
+    };
+    let scheme = if url.secure() { "https" } else { "http" };
+    let origin = Origin::parse(&format!("{scheme}://{text}{port}"));
+    match origin {
+        Some(origin) if !text.contains(['/', '?', '#', '@', ' ']) => {
+            if !origin.secure() && !super::general::is_loopback(origin.host()) {
+                return wrong(
+                    "the site's url is plain http, which is for localhost only",
+                    "write an https url".into(),
+                );
+            }
+            Some(origin)
+        }
+        _ => wrong("this is no host", "write \"photos.example.com\"".into()),
+    }
+}
+
+fn is_default(url: &Origin) -> bool {
+    url.port() == if url.secure() { 443 } else { 80 }
+}
+
+fn app(reader: &Reader<'_>, around: &Around<'_>, origin: Origin, name: String) -> App {
+    let allow = narrowing(reader, around);
+    let mut routes: Vec<Arc<Route>> = Vec::new();
+    for table in reader.tables("route") {
+        let own = Reader::new(table, "site.app.route", reader.log);
+        let mut base = reader.table.clone();
+        for key in ["name", "host", "route", "allow"] {
+            base.entries.remove(key);
+        }
+        let effective = table.over(&base);
+        let route = route(&own, &Reader::new(&effective, "site.app.route", reader.log), around);
+        let Some(route) = route else { continue };
+        if let Some(hidden) = routes.iter().find(|earlier| hides(earlier, &route)) {
+            let what = format!(
+                "this never matches: the earlier route {} takes every such request",
+                shown(&hidden.path)
+            );
+            own.wrong("path", what, "put this route in front of that one, or take it out");
+        }
+        routes.push(Arc::new(route));
+    }
+    let last = Route {
+        path: PathPattern::Prefix("/".into()),
+        methods: Vec::new(),
+        clients: Vec::new(),
+        allow: None,
+        ..common(reader, around)
+    };
+    dead_allow(reader, last.access);
+    routes.push(Arc::new(last));
+    App { name, origin, allow, routes }
+}
+
+/// `allow` of an app or route.
+fn narrowing(reader: &Reader<'_>, around: &Around<'_>) -> Option<crate::policy::AllowList> {
+    if reader.path == "site" {
+        return None;
+    }
+    let allow = allow_list(reader, "allow")?;
+    around.people.check_groups(reader, "allow");
+    if reader.list("allow").is_some_and(|list| list.is_empty()) {
+        let cure = "name people, leave it out (then the site's list counts), or write access = \"deny\"";
+        reader.wrong("allow", "an empty list lets nobody through", cure);
+    }
+    if allow.anyone {
+        reader.wrong("allow", "\"*\" narrows nothing: the site's list counts anyhow", "leave it out");
+    }
+    Some(allow)
+}
+
+fn dead_allow(reader: &Reader<'_>, access: Access) {
+    if matches!(access, Access::Deny | Access::SignOut)
+        && reader.path != "site"
+        && reader.has("allow")
+        && reader.has("access")
+    {
+        reader.wrong(
+            "allow",
+            "with this access nobody passes, whoever is listed",
+            "leave out allow or access",
+        );
+    }
+}
+
+fn route(own: &Reader<'_>, effective: &Reader<'_>, around: &Around<'_>) -> Option<Route> {
+    const PATH_CURE: &str =
+        "write \"/share/\" (and all below) or \"= /exact\"; paths are compared decoded, without query";
+    let allow = narrowing(own, around);
+    let methods = own.parse_list("methods", method);
+    if own.list("methods").is_some_and(|list| list.is_empty()) {
+        own.wrong("methods", "an empty list matches nothing", "name methods, or leave it out: any method");
+    }
+    let clients: Vec<IpNet> = own
+        .parse_list("clients", |text| {
+            if text == "private" {
+                Ok(super::general::private())
+            } else {
+                values::network(text).map(|net| vec![net])
+            }
+        })
+        .into_iter()
+        .flatten()
+        .collect();
+    if own.list("clients").is_some_and(|list| list.is_empty()) {
+        own.wrong("clients", "an empty list matches nobody", "name networks, or leave it out: any client");
+    }
+    let rest = common(effective, around);
+    dead_allow(own, rest.access);
+    let path = own.required("path", PATH_CURE)?;
+    let Some(pattern) = PathPattern::parse(path) else {
+        own.wrong("path", format!("{path:?} is no path"), PATH_CURE);
+        return None;
+    };
+    if PathPattern::Prefix(around.prefix.to_owned()).covers(text_of(&pattern), true) {
+        let what = format!("everything below {} is linkgate's own and never reaches the app", around.prefix);
+        own.wrong("path", what, "choose another path, or another prefix");
+    }
+    Some(Route { path: pattern, methods, clients, allow, ..rest })
+}
+
+fn method(text: &str) -> Result<Method, String> {
+    let upper = text.to_ascii_uppercase();
+    match Method::from_bytes(text.as_bytes()) {
+        Ok(_) if upper != text => Err(format!("methods are written in capitals: {upper:?}")),
+        Ok(method) if method == Method::TRACE || method == Method::CONNECT => {
+            Err("linkgate never forwards it; leave it out".into())
+        }
+        Ok(method) => Ok(method),
+        Err(_) => Err("write \"GET\", \"POST\", …".into()),
+    }
+}
+
+/// Everything that a route inherits from its app.
+fn common(reader: &Reader<'_>, around: &Around<'_>) -> Route {
+    let accesses = [
+        ("signed-in", Access::SignedIn),
+        ("public", Access::Public),
+        ("deny", Access::Deny),
+        ("sign-out", Access::SignOut),
+    ];
+    let short = reader.path == "site";
+    let empty = Table::default();
+    // In the short form the site's keys of the same name mean something else.
+    let keys = if short { Reader::new(&empty, "site.app", reader.log) } else { *reader };
+    Route {
+        path: PathPattern::Prefix("/".into()),
+        methods: Vec::new(),
+        clients: Vec::new(),
+        access: keys.choice("access", Access::SignedIn, &accesses),
+        allow: None,
+        accept: accept(&keys),
+        identity: identity(&keys),
+        upstream: upstream(reader),
+        limits: limits(&keys, around),
+        ignore_case: keys.flag("ignore_case", false),
+    }
+}
+
+fn accept(reader: &Reader<'_>) -> Accept {
+    let Some(words) = reader.list("accept") else { return Accept { session: true, bearer: true } };
+    let mut accept = Accept { session: false, bearer: false };
+    for (index, word) in words.iter().enumerate() {
+        match *word {
+            "session" => accept.session = true,
+            "bearer" => accept.bearer = true,
+            "basic" => {
+                let what = "\"basic\" comes with a later version";
+                reader.wrong_item("accept", index, what, "leave it out");
+            }
+            other => {
+                let what = format!("{other:?} is none of the words known here");
+                reader.wrong_item("accept", index, what, "write \"session\", \"bearer\"");
+            }
+        }
+    }
+    if words.is_empty() {
+        let cure = "write [\"session\", \"bearer\"], leave it out, or write access = \"deny\"";
+        reader.wrong("accept", "nobody could prove who they are", cure);
+    }
+    accept
+}
+
+fn identity(reader: &Reader<'_>) -> IdentityHeaders {
+    if let Some(Value::Table(_)) = reader.table.get("identity") {
+        return IdentityHeaders::Table(headers::table(reader, "identity"));
+    }
+    let words = [("remote", 0), ("x-forwarded", 1), ("x-auth-request", 2)];
+    match reader.choice("identity", 0, &words) {
+        1 => IdentityHeaders::XForwarded,
+        2 => IdentityHeaders::XAuthRequest,
+        _ => IdentityHeaders::Remote,
+    }
+}
+
+fn upstream(reader: &Reader<'_>) -> Option<Upstream> {
+    let list = reader.list("upstream")?;
+    if list.len() > 1 {
+        let what = "several upstreams come with a later version";
+        reader.wrong_item("upstream", 1, what, "leave one");
+    }
+    let Some(text) = list.first() else {
+        let cure = format!("{UPSTREAM_CURE}, or leave it out where another proxy asks");
+        reader.wrong("upstream", "this is empty", cure);
+        return None;
+    };
+    one_upstream(text).map_err(|(what, cure)| reader.wrong_item("upstream", 0, what, cure)).ok()
+}
+
+fn one_upstream(text: &str) -> Result<Upstream, (String, String)> {
+    let wrong = |what: &str| Err((format!("{text:?}: {what}"), UPSTREAM_CURE.to_owned()));
+    let scheme = text.split(':').next().unwrap_or_default();
+    if matches!(scheme, "https" | "h2c" | "unix") && text.len() > scheme.len() {
+        return Err((format!("upstreams by {scheme} come with a later version"), UPSTREAM_CURE.to_owned()));
+    }
+    if !text.contains("://") {
+        return Err((format!("{text:?} has no scheme"), format!("write \"http://{text}\"")));
+    }
+    let Ok(url) = url::Url::parse(text) else { return wrong("this is no address") };
+    if url.scheme() != "http" {
+        return wrong("apps are reached by http");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return wrong("accounts of apps come with a later version");
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return wrong("nothing follows the port: the path of the request is sent on as it is");
+    }
+    let Some(host) = url.host_str() else { return wrong("the host is missing") };
+    let port = url.port().unwrap_or(80);
+    if port == 0 {
+        return wrong("there is no port 0");
+    }
+    Ok(Upstream { host: host.trim_matches(['[', ']']).to_owned(), port })
+}
+
+fn limits(reader: &Reader<'_>, around: &Around<'_>) -> RouteLimits {
+    let seconds = Duration::from_secs;
+    let least = Duration::from_millis(10);
+    let body = reader.parse("max_body", values::size).or(around.max_body);
+    RouteLimits {
+        max_body: body.unwrap_or(None),
+        connect_timeout: reader.duration("connect_timeout", seconds(5), least, seconds(600)),
+        response_timeout: reader.duration("response_timeout", seconds(60), least, seconds(86_400)),
+        idle_timeout: reader.duration("idle_timeout", seconds(300), least, seconds(86_400)),
+    }
+}
+
+/// Whether every request that `later` matches is taken by `earlier`.
+fn hides(earlier: &Route, later: &Route) -> bool {
+    let path = match (&earlier.path, &later.path) {
+        (PathPattern::Exact(a), PathPattern::Exact(_)) => {
+            earlier.path.covers(text_of(&later.path), earlier.ignore_case) && !a.is_empty()
+        }
+        (PathPattern::Exact(_), PathPattern::Prefix(_)) => false,
+        (PathPattern::Prefix(_), _) => earlier.path.covers(text_of(&later.path), earlier.ignore_case),
+    } && (earlier.ignore_case || !later.ignore_case || text_of(&earlier.path) == "/");
+    let methods = earlier.methods.is_empty()
+        || (!later.methods.is_empty() && later.methods.iter().all(|m| earlier.methods.contains(m)));
+    let clients = earlier.clients.is_empty()
+        || (!later.clients.is_empty()
+            && later.clients.iter().all(|net| earlier.clients.iter().any(|wide| wide.contains(net))));
+    path && methods && clients
+}
+
+fn text_of(pattern: &PathPattern) -> &str {
+    match pattern {
+        PathPattern::Prefix(path) | PathPattern::Exact(path) => path,
+    }
+}
+
+/// A path rule as written.
+pub fn shown(pattern: &PathPattern) -> String {
+    match pattern {
+        PathPattern::Prefix(path) => path.clone(),
+        PathPattern::Exact(path) => format!("= {path}"),
+    }
+}

@@ -1,0 +1,283 @@
+//! The configuration as usable values. Nothing in here is text that somebody still has to understand.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::values::Rate;
+use crate::identity::EmailAddress;
+use crate::policy::Site;
+use crate::secret::Secret;
+
+/// A whole configuration, free of mistakes.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The file it came from.
+    pub file: PathBuf,
+    /// Where visitors connect. Never empty.
+    pub listen: Vec<Listen>,
+    /// Own pages live below it: `/.linkgate`; no slash at the end.
+    pub prefix: String,
+    /// Whose forwarding headers are believed. Empty: nobody's.
+    pub trusted_proxies: Trusted,
+    /// Holds the store and the generated secret.
+    pub state_dir: PathBuf,
+    /// Where the master secret comes from.
+    pub master: Master,
+    /// How long open requests may go on after the order to stop.
+    pub drain: Duration,
+    /// Worker threads; `None`: one a core.
+    pub workers: Option<usize>,
+    /// Certificates; `None`: no https listener.
+    pub tls: Option<Tls>,
+    /// The SQLite file.
+    pub store: PathBuf,
+    /// Health and metrics; `None`: switched off.
+    pub monitor: Option<SocketAddr>,
+    /// What is logged and how.
+    pub log: LogSettings,
+    /// Limits of connections.
+    pub limits: ConnectionLimits,
+    /// The sites, as in the file. Never empty.
+    pub sites: Vec<SiteSettings>,
+    /// `[[expect]]`.
+    pub expects: Vec<Expect>,
+}
+
+/// A listening socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// `http://127.0.0.1:8080`.
+    Http(SocketAddr),
+    /// `https://[::]:443`.
+    Https(SocketAddr),
+    /// `unix:/run/linkgate/web.sock?mode=0660&group=www-data`.
+    Unix {
+        /// The socket file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+        /// Its group; `None`: our own.
+        group: Option<String>,
+    },
+    /// `systemd:NAME`: `FileDescriptorName=` of a socket unit.
+    Systemd {
+        /// The name.
+        name: String,
+    },
+}
+
+/// Whose `X-Forwarded-*` is believed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trusted {
+    /// Peers in these networks (`"private"` is spelled out).
+    pub networks: Vec<IpNet>,
+    /// Whoever connects through our Unix socket.
+    pub unix: bool,
+}
+
+impl Trusted {
+    /// Whether a peer's word counts. `None`: it came through a Unix socket.
+    #[must_use]
+    pub fn trusts(&self, peer: Option<IpAddr>) -> bool {
+        match peer.map(|ip| ip.to_canonical()) {
+            None => self.unix,
+            Some(ip) => self.networks.iter().any(|net| net.contains(&ip)),
+        }
+    }
+
+    /// Whether nobody is believed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.networks.is_empty() && !self.unix
+    }
+}
+
+/// Where the master secret comes from.
+#[derive(Clone, Debug)]
+pub struct Master {
+    /// Given by file, environment or credential; `None`: lies in `generated`, made there at first use.
+    pub given: Option<Secret<String>>,
+    /// Where a generated one lies.
+    pub generated: PathBuf,
+    /// Still accepted, never used to sign.
+    pub previous: Vec<Secret<String>>,
+}
+
+/// Certificates of our own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// Chain and key, both PEM files. Never empty.
+    pub certificates: Vec<(PathBuf, PathBuf)>,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// How lines look.
+    pub format: LogFormat,
+    /// `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,linkgate::mail=debug`.
+    pub level: String,
+    /// Whether every request is a line.
+    pub access: bool,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+    /// To systemd's journal, with fields.
+    Journald,
+}
+
+/// Limits of connections, for the whole server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
+    /// Request line and headers, bytes.
+    pub max_header_bytes: usize,
+    /// Header lines.
+    pub max_headers: usize,
+    /// Open connections in all.
+    pub connections: usize,
+    /// Open connections of one client address.
+    pub connections_per_client: usize,
+    /// HTTP/2 streams of one connection.
+    pub streams_per_connection: u32,
+    /// From connect to the end of the headers.
+    pub header_timeout: Duration,
+    /// Between two pieces of a request body.
+    pub body_timeout: Duration,
+    /// Between two requests.
+    pub idle_timeout: Duration,
+    /// After this a connection is asked to end.
+    pub connection_age: Duration,
+}
+
+/// One site with everything that rooms need of it.
+#[derive(Clone, Debug)]
+pub struct SiteSettings {
+    /// For the judge.
+    pub site: Site,
+    /// `[link]`.
+    pub link: LinkSettings,
+    /// `[session]`.
+    pub session: SessionSettings,
+    /// Ask and redeem limits.
+    pub limits: AskLimits,
+    /// `None`: nobody sends letters for this site (allowed with `sign_in = "invited"` only).
+    pub mail: Option<crate::mail::Settings>,
+    /// `[site.look]`.
+    pub look: Look,
+    /// `[site.text]`: Fluent patterns by message id.
+    pub texts: BTreeMap<String, String>,
+    /// Where a browser names no language that we speak.
+    pub language: String,
+    /// An address or https URL for questions; empty: none.
+    pub contact: String,
+    /// A folder that wins over the built-in pages.
+    pub pages: Option<PathBuf>,
+}
+
+/// What a link that somebody asked for asks of another browser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherBrowser {
+    /// The address typed in full.
+    TypeAddress,
+    /// Nothing helps but the code, typed where the link was asked for.
+    CodeOnly,
+    /// Nothing helps.
+    Refuse,
+}
+
+/// `[link]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkSettings {
+    /// How long a link that was asked for works.
+    pub lifetime: Duration,
+    /// Whether letters carry a code.
+    pub code: bool,
+    /// In another browser.
+    pub other_browser: OtherBrowser,
+}
+
+/// Whether the browser keeps the session when it closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remember {
+    /// Yes.
+    Always,
+    /// The person says.
+    Ask,
+    /// No.
+    Never,
+}
+
+/// `[session]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionSettings {
+    /// The absolute end.
+    pub lifetime: Duration,
+    /// The end without a visit; never more than `lifetime`.
+    pub idle: Duration,
+    /// Beyond the browser's end?
+    pub remember: Remember,
+    /// The base of our cookies' names.
+    pub cookie: String,
+}
+
+/// How often people may ask and try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AskLimits {
+    /// Letters to one address.
+    pub ask_per_address: Rate,
+    /// Letters asked for by one client.
+    pub ask_per_client: Rate,
+    /// Letters to one recipient domain.
+    pub ask_per_domain: Rate,
+    /// Letters of one site.
+    pub ask_per_site: Rate,
+    /// Links and codes tried by one client.
+    pub redeem_per_client: Rate,
+}
+
+/// `[site.look]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// What people call the site; empty: its name.
+    pub title: String,
+    /// A picture file.
+    pub logo: Option<PathBuf>,
+    /// `#rrggbb`; empty: ours.
+    pub accent: String,
+}
+
+/// One `[[expect]]`.
+#[derive(Clone, Debug)]
+pub struct Expect {
+    /// `None`: nobody is signed in.
+    pub person: Option<EmailAddress>,
+    /// The method.
+    pub method: http::Method,
+    /// The address.
+    pub url: String,
+    /// What must come out.
+    pub result: Outcome,
+    /// Its line in the file; zero where it has none.
+    pub line: usize,
+}
+
+/// What comes out of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The app gets the request.
+    Allow,
+    /// A refusal.
+    Deny,
+    /// The sign-in page.
+    SignIn,
+}

@@ -1,0 +1,210 @@
+//! Who asks: session cookie or bearer token to person. Never asks a store: signature, dates, audience and what is
+//! in memory decide. A malformed cookie is no cookie; of several own cookies exactly one must verify.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::header;
+
+use crate::clock::Timestamp;
+use crate::identity::AssertionClaims;
+use crate::identity::CookieNames;
+use crate::identity::EmailAddress;
+use crate::identity::Identity;
+use crate::identity::Keyring;
+use crate::identity::SessionClaims;
+use crate::identity::SessionId;
+use crate::identity::Standing;
+use crate::identity::TokenKind;
+use crate::identity::cookie;
+use crate::policy::App;
+use crate::policy::Host;
+use crate::policy::Route;
+use crate::policy::Sites;
+use crate::proxy::IdentityHeaderValues;
+
+/// How many passes one worker remembers before it starts anew.
+const MOST_PASSES: usize = 20_000;
+/// A token longer than this is none of ours (the session cookie is at most 720 bytes).
+const LONGEST_TOKEN: usize = 1024;
+/// How long an assertion is good for, and when before its end it is made anew. Seconds.
+const ASSERTION_SECONDS: i64 = 300;
+const ASSERTION_MARGIN: i64 = 60;
+
+/// A verified token, kept while the standing's generation stays the same.
+pub struct Pass {
+    generation: u64,
+    /// What the token says.
+    pub claims: SessionClaims,
+    /// The person; shared with the judge.
+    pub identity: Arc<Identity>,
+    /// Header values and assertion for one route's way of telling the app, made at first use.
+    told: RefCell<Option<Told>>,
+}
+
+/// What an app is told, ready to be copied into a request.
+#[derive(Clone)]
+pub struct Told {
+    route: Arc<Route>,
+    /// Identity headers.
+    pub values: Rc<IdentityHeaderValues>,
+    /// `Linkgate-Assertion`.
+    pub assertion: HeaderValue,
+    fresh_until: i64,
+}
+
+/// What was found in a request.
+#[derive(Default)]
+pub struct Found {
+    /// The person who asks.
+    pub pass: Option<Rc<Pass>>,
+    /// By `Authorization`, not by cookie.
+    pub by_bearer: bool,
+    /// `Authorization` held a token that we signed: it never reaches the app.
+    pub consumed_authorization: bool,
+    /// A cookie or token of ours was sent, valid or not.
+    pub presented: bool,
+}
+
+/// One worker's memory of verified tokens, by their whole bytes.
+#[derive(Default)]
+pub struct Passes(RefCell<HashMap<Box<str>, Rc<Pass>>>);
+
+/// What identification looks things up in.
+pub struct Known<'a> {
+    /// Revocations, generations, people.
+    pub standing: &'a Standing,
+    /// Keys.
+    pub keys: &'a Keyring,
+    /// Sites.
+    pub sites: &'a Sites,
+    /// Now.
+    pub now: Timestamp,
+}
+
+impl Passes {
+    /// Looks at cookies and `Authorization` of one request.
+    pub fn find(&self, known: &Known<'_>, host: &Host, names: &CookieNames, headers: &HeaderMap) -> Found {
+        let mut found = Found::default();
+        let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut good = 0;
+        for (_, token) in cookie::pairs(texts).filter(|(name, _)| *name == names.session) {
+            found.presented = true;
+            if let Some(pass) = self.check(known, host, token) {
+                good += 1;
+                found.pass = Some(pass);
+            }
+        }
+        if good > 1 {
+            found.pass = None;
+        }
+        let mut authorizations = headers.get_all(header::AUTHORIZATION).iter();
+        if let (Some(value), None) = (authorizations.next(), authorizations.next())
+            && let Some(token) = bearer(value)
+            && looks_ours(known, token)
+        {
+            found.presented = true;
+            found.consumed_authorization = true;
+            if found.pass.is_none() && good == 0 {
+                found.pass = self.check(known, host, token);
+                found.by_bearer = found.pass.is_some();
+            }
+        }
+        found
+    }
+
+    fn check(&self, known: &Known<'_>, host: &Host, token: &str) -> Option<Rc<Pass>> {
+        if token.is_empty() || token.len() > LONGEST_TOKEN {
+            return None;
+        }
+        // The generation is read before looking: whoever changes the standing raises it after writing.
+        let generation = known.standing.generation();
+        let cached = self.0.borrow().get(token).filter(|pass| pass.generation == generation).cloned();
+        let pass = match cached {
+            Some(pass) => pass,
+            None => {
+                let pass = Rc::new(verify(known, token, generation)?);
+                let mut passes = self.0.borrow_mut();
+                if passes.len() >= MOST_PASSES {
+                    passes.clear();
+                }
+                passes.insert(token.into(), Rc::clone(&pass));
+                pass
+            }
+        };
+        let fits = pass.claims.aud == host.origin.as_str() && pass.claims.iss == host.site.name;
+        (fits && known.now < pass.claims.ends_at()).then_some(pass)
+    }
+}
+
+fn verify(known: &Known<'_>, token: &str, generation: u64) -> Option<Pass> {
+    let claims: SessionClaims = known.keys.current().verify(TokenKind::Session, token, known.now).ok()?;
+    let id = SessionId::parse(&claims.sid)?;
+    let email = EmailAddress::parse(&claims.sub).ok().filter(|email| email.as_str() == claims.sub)?;
+    if known.standing.is_revoked(&id)
+        || known.standing.person_generation(&claims.iss, &email) != claims.generation
+    {
+        return None;
+    }
+    let site = known.sites.by_name(&claims.iss)?;
+    let stored = known.standing.profile(&claims.iss, &email);
+    let identity = Arc::new(site.identity(&email, stored.as_deref(), known.now)?);
+    Some(Pass { generation, claims, identity, told: RefCell::new(None) })
+}
+
+impl Pass {
+    /// What the app behind `route` is told, made once a session a worker and kept until a minute before its end.
+    pub fn told(
+        &self,
+        keys: &Keyring,
+        host: &Host,
+        app: &App,
+        route: &Arc<Route>,
+        now: Timestamp,
+    ) -> Option<Told> {
+        if let Some(told) = self.told.borrow().as_ref()
+            && Arc::ptr_eq(&told.route, route)
+            && now.seconds() < told.fresh_until
+        {
+            return Some(told.clone());
+        }
+        let claims = AssertionClaims {
+            iss: host.site.url.as_str().to_owned(),
+            aud: app.origin.as_str().to_owned(),
+            sub: self.identity.user.clone(),
+            email: self.identity.email.as_str().to_owned(),
+            name: self.identity.name.clone(),
+            groups: self.identity.groups.clone(),
+            sid: self.claims.sid.clone(),
+            iat: now.seconds(),
+            exp: now.seconds() + ASSERTION_SECONDS,
+        };
+        let signed = keys.assertions().sign(&claims).ok()?;
+        let mut assertion = HeaderValue::from_str(&signed).ok()?;
+        assertion.set_sensitive(true);
+        let told = Told {
+            route: Arc::clone(route),
+            values: Rc::new(IdentityHeaderValues::new(&route.identity, &self.identity)),
+            assertion,
+            fresh_until: now.seconds() + ASSERTION_SECONDS - ASSERTION_MARGIN,
+        };
+        *self.told.borrow_mut() = Some(told.clone());
+        Some(told)
+    }
+}
+
+fn bearer(value: &HeaderValue) -> Option<&str> {
+    let text = value.to_str().ok()?;
+    let scheme = text.get(..7)?;
+    scheme.eq_ignore_ascii_case("bearer ").then(|| text.get(7..).unwrap_or_default().trim())
+}
+
+/// Whether we signed it, whatever became of it since: such a token is nobody's business but ours.
+fn looks_ours(known: &Known<'_>, token: &str) -> bool {
+    token.len() <= LONGEST_TOKEN
+        && known.keys.current().verify::<SessionClaims>(TokenKind::Session, token, known.now).is_ok()
+}

@@ -1,0 +1,436 @@
+//! REQUEST: one list of early returns, from a parsed request to an answer. Never fails: every error becomes an answer
+//! in `answer.rs`, and "allow" is said by `policy` alone.
+
+pub mod answer;
+mod body;
+mod client;
+mod identify;
+mod private;
+mod record;
+
+use std::collections::HashMap;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use http::HeaderValue;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::header;
+use hyper::body::Incoming;
+use tower_service::Service as _;
+
+use answer::Fault;
+pub use body::Body;
+pub use client::Client;
+pub use client::Connection;
+pub use client::Peer;
+pub use client::Trust;
+use identify::Found;
+use identify::Known;
+use identify::Passes;
+use record::References;
+
+use crate::clock::Clock;
+use crate::clock::Timestamp;
+use crate::identity::CookieNames;
+use crate::identity::Keyring;
+use crate::identity::Standing;
+use crate::login::Current;
+use crate::login::Login;
+use crate::login::SiteSettings;
+use crate::login::Visitor;
+use crate::policy::Asker;
+use crate::policy::Host;
+use crate::policy::Permitted;
+use crate::policy::Refusal;
+use crate::policy::Sites;
+use crate::policy::Target;
+use crate::policy::decide;
+use crate::proxy::Proxy;
+use crate::proxy::Visit;
+use crate::random::Random;
+
+/// What a gate is built from.
+pub struct Parts {
+    /// Sites by host.
+    pub sites: Arc<Sites>,
+    /// Per site: pages, looks, lifetimes. Keys are the sites' names.
+    pub settings: HashMap<String, Arc<SiteSettings>>,
+    /// Own pages live below it, on every host: `/.linkgate`.
+    pub prefix: String,
+    /// Whose forwarding headers are believed.
+    pub trust: Trust,
+    /// Beyond this age of the standing nobody is let in by it.
+    pub max_staleness: Duration,
+    /// Of the pools that each worker keeps.
+    pub proxy: crate::proxy::Settings,
+    /// One line a request.
+    pub access_log: bool,
+    /// People, revocations.
+    pub standing: Arc<Standing>,
+    /// Keys.
+    pub keys: Arc<Keyring>,
+    /// Own pages.
+    pub login: Arc<Login>,
+    /// More own pages (the demo's inbox); `None`: no more.
+    pub extra: Option<Router>,
+    /// Time.
+    pub clock: Clock,
+    /// Randomness.
+    pub random: Random,
+}
+
+/// The pipeline of one configuration; a reload builds another.
+pub struct Gate {
+    parts: Parts,
+    router: Router,
+}
+
+/// What one worker keeps for itself.
+pub struct Worker {
+    passes: Passes,
+    references: References,
+    proxy: Proxy,
+    router: Router,
+    secure_names: HashMap<String, (CookieNames, CookieNames)>,
+}
+
+/// One request on its way, as far as it is known.
+struct Journey<'a> {
+    host: &'a Host,
+    target: &'a Target,
+    client: &'a Client,
+    names: &'a CookieNames,
+    reference: &'a str,
+    now: Timestamp,
+}
+
+impl Gate {
+    /// Builds the pipeline.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        let mut router = parts.login.router().merge(jwks(&parts.keys));
+        if let Some(extra) = parts.extra.clone() {
+            router = router.merge(extra);
+        }
+        Self { parts, router }
+    }
+
+    /// What a worker keeps for itself: made on its thread, never leaves it.
+    #[must_use]
+    pub fn worker(&self) -> Worker {
+        let names = |settings: &Arc<SiteSettings>| {
+            let base = &settings.session.cookie;
+            (CookieNames::new(base, true), CookieNames::new(base, false))
+        };
+        Worker {
+            passes: Passes::default(),
+            references: References::new(&self.parts.random),
+            proxy: Proxy::new(&self.parts.proxy),
+            router: self.router.clone(),
+            secure_names: self.parts.settings.iter().map(|(name, s)| (name.clone(), names(s))).collect(),
+        }
+    }
+
+    /// Whether a site has this host (canonical name): for redirects from http to https.
+    #[must_use]
+    pub fn host(&self, name: &str) -> Option<&Host> {
+        self.parts.sites.by_host(name)
+    }
+
+    /// Answers one request.
+    pub async fn handle(
+        &self,
+        worker: &Worker,
+        connection: Connection,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let reference = worker.references.next();
+        let line = self.parts.access_log.then(|| record::Line::of(&request));
+        let answer = self.answer(worker, connection, request, &reference).await;
+        if let Some(line) = line {
+            line.write(&reference, answer.status());
+        }
+        answer
+    }
+
+    async fn answer(
+        &self,
+        worker: &Worker,
+        connection: Connection,
+        request: Request<Incoming>,
+        reference: &str,
+    ) -> Response<Body> {
+        let client = match client::client(&self.parts.trust, connection, request.headers()) {
+            Ok(client) => client,
+            Err(what) => return answer::plain(&Fault::Forwarding(what).shown(), reference),
+        };
+        let authority = client.host.as_deref().or_else(|| authority(&request)).unwrap_or_default();
+        let asked = request.uri().path_and_query().map_or("", |asked| asked.as_str());
+        let target = match Target::parse(client.secure, authority, asked) {
+            Ok(target) => target,
+            Err(error) => return answer::plain(&Fault::Target(error).shown(), reference),
+        };
+        let Some((host, settings, names)) = self.place(worker, &target.host) else {
+            return answer::plain(&Fault::UnknownHost(target.host).shown(), reference);
+        };
+        let journey = Journey {
+            host,
+            target: &target,
+            client: &client,
+            names,
+            reference,
+            now: self.parts.clock.now(),
+        };
+        if host.origin.secure() && !client.secure {
+            return to_https(host, &target, &client, request.method())
+                .unwrap_or_else(|| answer::plain(&Fault::Insecure.shown(), reference));
+        }
+        let known = Known {
+            standing: &self.parts.standing,
+            keys: &self.parts.keys,
+            sites: &self.parts.sites,
+            now: journey.now,
+        };
+        let found = worker.passes.find(&known, host, names, request.headers());
+        let visitor = |found: &Found| visitor(settings, &journey, found);
+        if found.presented && !self.fresh(journey.now) {
+            return self.fault(&visitor(&found), request.headers(), &Fault::Stale);
+        }
+        match own_path(&self.parts.prefix, &target) {
+            Own::Ours(path) => return self.own(worker, connection, visitor(&found), path, request).await,
+            Own::Disguised => return self.fault(&visitor(&found), request.headers(), &Fault::NotFound),
+            Own::Theirs => {}
+        }
+        let asker =
+            found.pass.as_ref().map(|pass| Asker { identity: &pass.identity, by_bearer: found.by_bearer });
+        let certain = client.certain.then_some(client.ip);
+        match decide(host, &target, request.method(), certain, asker) {
+            Ok(permitted) => self.forward(worker, &journey, settings, &found, &permitted, request).await,
+            Err(refusal) => self.refuse(&visitor(&found), refusal, &target, &request),
+        }
+    }
+
+    fn place<'a>(
+        &'a self,
+        worker: &'a Worker,
+        name: &str,
+    ) -> Option<(&'a Host, &'a Arc<SiteSettings>, &'a CookieNames)> {
+        let host = self.parts.sites.by_host(name)?;
+        let settings = self.parts.settings.get(&host.site.name)?;
+        let (secure, bare) = worker.secure_names.get(&host.site.name)?;
+        Some((host, settings, if host.origin.secure() { secure } else { bare }))
+    }
+
+    fn fresh(&self, now: Timestamp) -> bool {
+        self.parts.standing.age(now).is_some_and(|age| age <= self.parts.max_staleness)
+    }
+
+    async fn own(
+        &self,
+        worker: &Worker,
+        connection: Connection,
+        visitor: Visitor,
+        path: String,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let (mut head, body) = request.into_parts();
+        let Ok(uri) = path.parse() else {
+            return self.fault(&visitor, &head.headers, &Fault::NotFound);
+        };
+        head.uri = uri;
+        head.extensions.insert(visitor);
+        head.extensions.insert(connection);
+        let answer = worker.router.clone().call(Request::from_parts(head, axum::body::Body::new(body))).await;
+        match answer {
+            Ok(answer) => answer.map(Body::Own),
+            Err(never) => match never {},
+        }
+    }
+
+    async fn forward(
+        &self,
+        worker: &Worker,
+        journey: &Journey<'_>,
+        settings: &Arc<SiteSettings>,
+        found: &Found,
+        permitted: &Permitted,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let headers = request.headers().clone();
+        let navigation = is_navigation(request.method(), &headers);
+        // Only a person whom this route admits is named to the app.
+        let pass = found.pass.as_ref().filter(|_| permitted.identity().is_some());
+        let told = pass.and_then(|pass| {
+            pass.told(&self.parts.keys, journey.host, permitted.app(), permitted.route(), journey.now)
+        });
+        if pass.is_some() && told.is_none() {
+            tracing::error!(reference = journey.reference, "the identity assertion could not be signed");
+            return answer::plain(&Fault::Stale.shown(), journey.reference);
+        }
+        let asked_host = authority(&request).unwrap_or_default().to_owned();
+        let visit = Visit {
+            client: journey.client.ip,
+            forwarded_for: journey.client.chain.as_deref(),
+            secure: journey.client.secure,
+            host: journey.client.host.as_deref().unwrap_or(&asked_host),
+            port: journey.host.origin.port(),
+            request_id: journey.reference,
+            cookies: journey.names,
+            identity: told.as_ref().map(|told| &*told.values),
+            consumed_authorization: found.consumed_authorization,
+            assertion: told.as_ref().map(|told| &told.assertion),
+        };
+        match worker.proxy.forward(permitted, journey.target, request, visit).await {
+            Ok(answer) => {
+                let mut answer = answer.map(Body::Upstream);
+                if let Some(pass) = pass {
+                    private::keep_private(answer.headers_mut());
+                    if navigation && !found.by_bearer {
+                        self.renew(&visitor(settings, journey, found), &pass.claims, answer.headers_mut());
+                    }
+                }
+                answer
+            }
+            Err(error) => {
+                tracing::warn!(reference = journey.reference, app = permitted.app().name, %error, "not forwarded");
+                let mut answer =
+                    self.fault(&visitor(settings, journey, found), &headers, &Fault::Forward(error));
+                // What is left of the request's body is not read: the connection ends with this answer.
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                answer
+            }
+        }
+    }
+
+    fn renew(
+        &self,
+        visitor: &Visitor,
+        claims: &crate::identity::SessionClaims,
+        headers: &mut http::HeaderMap,
+    ) {
+        if let Some(cookie) = self.parts.login.renew(visitor, claims) {
+            headers.append(header::SET_COOKIE, cookie);
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        }
+    }
+
+    fn refuse(
+        &self,
+        visitor: &Visitor,
+        refusal: Refusal,
+        target: &Target,
+        request: &Request<Incoming>,
+    ) -> Response<Body> {
+        let login = &self.parts.login;
+        match refusal {
+            Refusal::SignIn => {
+                login.start_sign_in(visitor, target, request.method(), request.headers()).map(Body::Own)
+            }
+            Refusal::NotAllowed | Refusal::Denied => login.denied(visitor, request.headers()).map(Body::Own),
+            Refusal::SignOut => see_other(&format!("{}/logout", self.parts.prefix)),
+            Refusal::NoApp if target.path == "/" => see_other(&format!("{}/", self.parts.prefix)),
+            Refusal::NoApp => self.fault(visitor, request.headers(), &Fault::NotFound),
+        }
+    }
+
+    fn fault(&self, visitor: &Visitor, headers: &http::HeaderMap, fault: &Fault) -> Response<Body> {
+        let shown = fault.shown();
+        self.parts.login.error(visitor, headers, shown.status, shown.kind, &shown.detail).map(Body::Own)
+    }
+}
+
+fn visitor(settings: &Arc<SiteSettings>, journey: &Journey<'_>, found: &Found) -> Visitor {
+    let session = found
+        .pass
+        .as_ref()
+        .map(|pass| Arc::new(Current { claims: pass.claims.clone(), identity: Arc::clone(&pass.identity) }));
+    Visitor {
+        site: Arc::clone(settings),
+        origin: journey.host.origin.clone(),
+        cookies: journey.names.clone(),
+        client: journey.client.ip,
+        session,
+        request_id: journey.reference.to_owned(),
+    }
+}
+
+fn authority(request: &Request<Incoming>) -> Option<&str> {
+    let from_target = request.uri().authority().map(http::uri::Authority::as_str);
+    from_target.or_else(|| request.headers().get(header::HOST).and_then(|host| host.to_str().ok()))
+}
+
+/// `/jwks.json`: public keys of the identity assertion (RFC 7517), for apps that verify it.
+fn jwks(keys: &Arc<Keyring>) -> Router {
+    let keys = Arc::clone(keys);
+    let answer = move || {
+        let document = keys.assertions().jwks();
+        async move {
+            let headers = [
+                (header::CONTENT_TYPE, "application/jwk-set+json"),
+                (header::CACHE_CONTROL, "public, max-age=300"),
+                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            ];
+            (headers, document)
+        }
+    };
+    Router::new().route("/jwks.json", axum::routing::get(answer))
+}
+
+enum Own {
+    /// Below our prefix: path and query without it.
+    Ours(String),
+    /// Our prefix in another spelling: nobody's.
+    Disguised,
+    /// The app's.
+    Theirs,
+}
+
+fn own_path(prefix: &str, target: &Target) -> Own {
+    let below = |path: &str| {
+        path.len() >= prefix.len()
+            && path.get(..prefix.len()).is_some_and(|head| head.eq_ignore_ascii_case(prefix))
+            && path.get(prefix.len()..).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if !target.odd && target.raw_path().starts_with(prefix) && below(&target.path) && below(target.raw_path())
+    {
+        let rest = target.raw.get(prefix.len()..).unwrap_or_default();
+        let slash = if rest.starts_with('/') { "" } else { "/" };
+        return Own::Ours(format!("{slash}{rest}"));
+    }
+    // The common case costs one look: a path without odd marks that does not begin like ours is not ours.
+    let plain = !target.odd && !target.raw_path().contains('%');
+    let disguised = if plain { below(&target.path) } else { below(&target.folded_path()) };
+    if disguised { Own::Disguised } else { Own::Theirs }
+}
+
+fn is_navigation(method: &Method, headers: &http::HeaderMap) -> bool {
+    let says = |name: &str, value: &str| headers.get(name).is_some_and(|v| v.as_bytes() == value.as_bytes());
+    method == Method::GET && says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document")
+}
+
+/// 308 to the same address by https; `None` where that would go in a circle, or lose a body.
+fn to_https(host: &Host, target: &Target, client: &Client, method: &Method) -> Option<Response<Body>> {
+    if client.unbelieved || client.chain.is_some() || !matches!(*method, Method::GET | Method::HEAD) {
+        return None;
+    }
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = StatusCode::PERMANENT_REDIRECT;
+    let location = HeaderValue::from_str(&format!("{}{}", host.origin, target.raw)).ok()?;
+    answer.headers_mut().insert(header::LOCATION, location);
+    Some(answer)
+}
+
+fn see_other(path: &str) -> Response<Body> {
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = StatusCode::SEE_OTHER;
+    if let Ok(location) = HeaderValue::from_str(path) {
+        answer.headers_mut().insert(header::LOCATION, location);
+    }
+    answer.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}

@@ -1,0 +1,92 @@
+//! References and the access log. Never writes a query, an address of a person, or a token.
+
+use std::cell::Cell;
+use std::time::Instant;
+
+use http::Method;
+use http::Request;
+use http::StatusCode;
+use hyper::body::Incoming;
+
+use crate::random::Random;
+
+const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
+
+/// Makes the reference of each request of one worker: unguessable in series, cheap to make.
+pub struct References {
+    state: Cell<u64>,
+}
+
+impl References {
+    /// Seeds them.
+    #[must_use]
+    pub fn new(random: &Random) -> Self {
+        Self { state: Cell::new(u64::from_le_bytes(random.bytes())) }
+    }
+
+    /// The next, such as `k3f9-2m7q-x0bd`.
+    #[must_use]
+    pub fn next(&self) -> String {
+        // SplitMix64: a counter, well stirred. References name requests; they protect nothing.
+        let state = self.state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.state.set(state);
+        let mut stirred = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        stirred = (stirred ^ (stirred >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        stirred ^= stirred >> 31;
+        let mut text = String::with_capacity(14);
+        for place in 0..12 {
+            if place == 4 || place == 8 {
+                text.push('-');
+            }
+            let letter = usize::try_from((stirred >> (place * 5)) & 31).unwrap_or(0);
+            text.push(char::from(LETTERS.get(letter).copied().unwrap_or(b'a')));
+        }
+        text
+    }
+}
+
+/// What the access log says of a request, noted before the request is used up.
+pub struct Line {
+    began: Instant,
+    method: Method,
+    path: String,
+}
+
+impl Line {
+    /// Notes method and path; the query may hold tokens and stays out.
+    #[must_use]
+    pub fn of(request: &Request<Incoming>) -> Self {
+        Self {
+            began: Instant::now(),
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+        }
+    }
+
+    /// Writes the line.
+    pub fn write(self, reference: &str, status: StatusCode) {
+        let milliseconds = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        tracing::info!(
+            target: "linkgate::access",
+            reference,
+            method = %self.method,
+            path = self.path,
+            status = status.as_u16(),
+            milliseconds,
+            "request"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_do_not_repeat_and_hold_no_look_alikes() {
+        let references = References::new(&Random::seeded(1));
+        let many: std::collections::HashSet<String> = (0..10_000).map(|_| references.next()).collect();
+        assert_eq!(many.len(), 10_000);
+        assert!(many.iter().all(|text| text.len() == 14 && !text.contains(['l', 'o', '1', 'i'])));
+    }
+}

@@ -1,0 +1,303 @@
+//! What is known in memory of people, revocations and keys: loaded before the first request, kept current from the store.
+//! Never asks the store itself, and never forgets a revocation or lowers a generation, however late a snapshot comes.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use super::EmailAddress;
+use super::KeyEpoch;
+use super::Profile;
+use super::SessionId;
+use crate::clock::Timestamp;
+
+/// A person as the store knows them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredPerson {
+    /// The site's name.
+    pub site: String,
+    /// The key within the site.
+    pub email: EmailAddress,
+    /// Sessions with a lower number have ended.
+    pub generation: u64,
+    /// `None`: nobody added this person; only the generation is kept.
+    pub profile: Option<Profile>,
+}
+
+/// All that the store knows and requests need, read in one transaction.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Everyone with a profile or a generation above zero.
+    pub people: Vec<StoredPerson>,
+    /// Revoked sessions, each with the moment after which it need not be remembered (its absolute end).
+    pub revoked: Vec<(SessionId, Timestamp)>,
+    /// Newest first.
+    pub epochs: Vec<KeyEpoch>,
+    /// The store's version at this moment.
+    pub version: i64,
+}
+
+#[derive(Default, PartialEq, Eq, Clone)]
+struct Person {
+    generation: u64,
+    profile: Option<Arc<Profile>>,
+}
+
+/// By site, then by address: looked up without allocating.
+type People = HashMap<String, HashMap<EmailAddress, Person>>;
+
+/// What crosses threads. Shared as `Arc<Standing>`.
+///
+/// The generation is bumped *after* anything was written; who keeps a verdict reads it *before* looking, so that a
+/// verdict made from old facts never carries a new number.
+pub struct Standing {
+    generation: AtomicU64,
+    people: RwLock<People>,
+    revoked: RwLock<HashMap<SessionId, Timestamp>>,
+    epochs: RwLock<Vec<KeyEpoch>>,
+    /// When the state was last known to be current; `None`: never loaded.
+    current_at: RwLock<Option<Timestamp>>,
+}
+
+impl fmt::Debug for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Standing").field("generation", &self.generation()).finish_non_exhaustive()
+    }
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Standing {
+    /// Not loaded: nobody signed in may be let through yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            generation: AtomicU64::new(1),
+            people: RwLock::default(),
+            revoked: RwLock::default(),
+            epochs: RwLock::default(),
+            current_at: RwLock::default(),
+        }
+    }
+
+    /// Takes over what the store says, current as of `now`. What is revoked here stays revoked until its end, and a
+    /// person's generation never falls, even when the snapshot was read a moment too early to know.
+    pub fn apply(&self, snapshot: Snapshot, now: Timestamp) {
+        let mut changed = self.take_revoked(snapshot.revoked, now);
+        changed |= self.take_people(snapshot.people);
+        {
+            let mut epochs = write(&self.epochs);
+            changed |= *epochs != snapshot.epochs;
+            *epochs = snapshot.epochs;
+        }
+        changed |= write(&self.current_at).replace(now).is_none();
+        if changed {
+            self.bump();
+        }
+    }
+
+    /// The state is current as of `now`: a poll found no change.
+    pub fn confirm(&self, now: Timestamp) {
+        let mut current = write(&self.current_at);
+        // What was never loaded cannot be current.
+        if current.is_some() {
+            *current = Some(now);
+        }
+    }
+
+    /// Ends a session here and now, before the next poll sees it. `until`: its absolute end.
+    pub fn revoke(&self, id: SessionId, until: Timestamp) {
+        write(&self.revoked).insert(id, until);
+        self.bump();
+    }
+
+    /// Ends a person's sessions below `generation` here and now. A lower number than is known changes nothing.
+    pub fn set_generation(&self, site: &str, email: &EmailAddress, generation: u64) {
+        {
+            let mut people = write(&self.people);
+            let person = people.entry(site.to_owned()).or_default().entry(email.clone()).or_default();
+            person.generation = person.generation.max(generation);
+        }
+        self.bump();
+    }
+
+    /// Every verdict kept anywhere must be made anew: a reload, a change of rights.
+    pub fn bump(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The number to read before looking anything up. One atomic load.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Whether this session was ended before its time.
+    #[must_use]
+    pub fn is_revoked(&self, id: &SessionId) -> bool {
+        read(&self.revoked).contains_key(id)
+    }
+
+    /// The number that a session of this person must at least carry; zero where nothing is known.
+    #[must_use]
+    pub fn person_generation(&self, site: &str, email: &EmailAddress) -> u64 {
+        read(&self.people).get(site).and_then(|people| people.get(email)).map_or(0, |p| p.generation)
+    }
+
+    /// The stored profile, if somebody added this person.
+    #[must_use]
+    pub fn profile(&self, site: &str, email: &EmailAddress) -> Option<Arc<Profile>> {
+        read(&self.people).get(site)?.get(email)?.profile.clone()
+    }
+
+    /// The moments at which stored people run out, in no order.
+    #[must_use]
+    pub fn ends(&self) -> Vec<Timestamp> {
+        let people = read(&self.people);
+        people
+            .values()
+            .flat_map(HashMap::values)
+            .filter_map(|person| person.profile.as_ref()?.until)
+            .collect()
+    }
+
+    /// The key epochs, newest first; empty before loading.
+    #[must_use]
+    pub fn keys_epochs(&self) -> Vec<KeyEpoch> {
+        read(&self.epochs).clone()
+    }
+
+    /// How old the state is at `now`; `None`: never loaded.
+    #[must_use]
+    pub fn age(&self, now: Timestamp) -> Option<Duration> {
+        read(&self.current_at).map(|at| now.since(at))
+    }
+
+    fn take_revoked(&self, news: Vec<(SessionId, Timestamp)>, now: Timestamp) -> bool {
+        let mut revoked = write(&self.revoked);
+        let mut changed = false;
+        for (id, until) in news {
+            changed |= revoked.insert(id, until).is_none();
+        }
+        // Past its absolute end a session is dead of itself: dropping it changes no verdict.
+        revoked.retain(|_, until| *until >= now);
+        if revoked.capacity() > 4 * revoked.len().max(1024) {
+            revoked.shrink_to_fit();
+        }
+        changed
+    }
+
+    fn take_people(&self, news: Vec<StoredPerson>) -> bool {
+        let mut next = People::new();
+        for person in news {
+            let entry = Person { generation: person.generation, profile: person.profile.map(Arc::new) };
+            next.entry(person.site).or_default().insert(person.email, entry);
+        }
+        let mut people = write(&self.people);
+        for (site, known) in people.iter() {
+            for (email, old) in known.iter().filter(|(_, old)| old.generation > 0) {
+                let entry = next.entry(site.clone()).or_default().entry(email.clone()).or_default();
+                entry.generation = entry.generation.max(old.generation);
+            }
+        }
+        let changed = *people != next;
+        if changed {
+            *people = next;
+        }
+        changed
+    }
+}
+
+/// A thread that panicked while holding a lock left whole values behind: each write is one assignment.
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_seconds(seconds)
+    }
+
+    fn alice() -> EmailAddress {
+        EmailAddress::parse("alice@example.com").unwrap()
+    }
+
+    fn id(byte: u8) -> SessionId {
+        SessionId::from_bytes([byte; 16])
+    }
+
+    fn person(generation: u64, profile: bool) -> StoredPerson {
+        StoredPerson {
+            site: "wiki".to_owned(),
+            email: alice(),
+            generation,
+            profile: profile.then(|| Profile::bare(alice())),
+        }
+    }
+
+    fn snapshot(people: Vec<StoredPerson>, revoked: Vec<(SessionId, Timestamp)>) -> Snapshot {
+        Snapshot { people, revoked, epochs: Vec::new(), version: 1 }
+    }
+
+    #[test]
+    fn a_state_that_was_never_loaded_has_no_age_and_cannot_be_confirmed() {
+        let standing = Standing::new();
+        standing.confirm(at(5));
+        assert_eq!(standing.age(at(5)), None);
+        standing.apply(Snapshot::default(), at(5));
+        assert_eq!(standing.age(at(8)), Some(Duration::from_secs(3)));
+        standing.confirm(at(8));
+        assert_eq!(standing.age(at(8)), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn the_generation_moves_when_something_changed_and_only_then() {
+        let standing = Standing::new();
+        let before = standing.generation();
+        let facts = snapshot(vec![person(1, true)], vec![(id(1), at(100))]);
+        standing.apply(facts.clone(), at(1));
+        let loaded = standing.generation();
+        assert!(loaded > before);
+        standing.apply(facts, at(2));
+        assert_eq!(standing.generation(), loaded);
+        standing.apply(snapshot(vec![person(1, false)], vec![(id(1), at(100))]), at(3));
+        assert!(standing.generation() > loaded);
+        assert!(standing.profile("wiki", &alice()).is_none());
+    }
+
+    #[test]
+    fn a_late_snapshot_brings_no_session_back() {
+        let standing = Standing::new();
+        standing.apply(Snapshot::default(), at(1));
+        standing.revoke(id(1), at(100));
+        standing.set_generation("wiki", &alice(), 3);
+        standing.apply(snapshot(vec![person(2, true)], Vec::new()), at(2));
+        assert!(standing.is_revoked(&id(1)));
+        assert_eq!(standing.person_generation("wiki", &alice()), 3);
+        assert!(standing.profile("wiki", &alice()).is_some());
+        assert_eq!(standing.person_generation("other", &alice()), 0);
+    }
+
+    #[test]
+    fn a_revocation_is_forgotten_after_the_sessions_absolute_end_and_not_before() {
+        let standing = Standing::new();
+        standing.apply(snapshot(Vec::new(), vec![(id(1), at(100))]), at(1));
+        standing.apply(Snapshot::default(), at(100));
+        assert!(standing.is_revoked(&id(1)));
+        standing.apply(Snapshot::default(), at(101));
+        assert!(!standing.is_revoked(&id(1)));
+    }
+}

@@ -1,0 +1,103 @@
+//! The start page: apps I may open, where I am signed in. Never shows an app that the judge would refuse.
+
+use axum::response::Response;
+use http::Method;
+use http::StatusCode;
+use serde::Serialize;
+
+use super::Current;
+use super::call::Call;
+use super::errors::Problem;
+use crate::policy::Asker;
+use crate::policy::Host;
+use crate::policy::Refusal;
+use crate::policy::Target;
+use crate::policy::decide;
+use crate::store::SessionFilter;
+use crate::store::SessionRecord;
+
+#[derive(Serialize)]
+struct StartPage<'a> {
+    person: Person<'a>,
+    apps: Vec<Tile>,
+    sessions: Vec<Device>,
+    tokens: [(); 0],
+}
+
+#[derive(Serialize)]
+struct Person<'a> {
+    email: &'a str,
+    name: &'a str,
+}
+
+#[derive(Serialize)]
+struct Tile {
+    title: String,
+    url: String,
+}
+
+#[derive(Serialize)]
+struct Device {
+    id: String,
+    device: String,
+    signed_in_at: i64,
+    seen_at: i64,
+    current: bool,
+}
+
+/// `GET /`.
+pub(super) async fn get(call: Call) -> Result<Response, Problem> {
+    let Some(session) = call.session() else {
+        let target = Target::parse(call.visitor.origin.secure(), call.visitor.origin.host(), &call.own("/"))
+            .map_err(|error| Problem::Internal(error.to_string()))?;
+        return Ok(call.login.start_sign_in(&call.visitor, &target, &Method::GET, &call.headers));
+    };
+    let filter = SessionFilter {
+        site: Some(call.site().to_owned()),
+        email: Some(session.identity.email.clone()),
+        live: true,
+    };
+    // Who is signed in goes on: a store that is away costs the list only.
+    let found = call.login.parts.store.list_sessions(filter).await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the list of sessions could not be read");
+        Vec::new()
+    });
+    let own = StartPage {
+        person: Person { email: session.identity.email.as_str(), name: &session.identity.name },
+        apps: apps(&call, session),
+        sessions: found.iter().map(|record| device(record, session)).collect(),
+        tokens: [],
+    };
+    call.frame().page(StatusCode::OK, "start.html", own)
+}
+
+fn apps(call: &Call, session: &Current) -> Vec<Tile> {
+    let site = &call.visitor.site.site;
+    let opens = |app: &std::sync::Arc<crate::policy::App>| {
+        let host =
+            Host { site: std::sync::Arc::clone(site), origin: app.origin.clone(), app: Some(app.clone()) };
+        let Ok(target) = Target::parse(app.origin.secure(), app.origin.host(), "/") else { return false };
+        let asker = Asker { identity: &session.identity, by_bearer: false };
+        match decide(&host, &target, &Method::GET, Some(call.visitor.client), Some(asker)) {
+            // No upstream of ours: another proxy forwards, by the same rules.
+            Ok(_) | Err(Refusal::NoApp) => true,
+            Err(Refusal::SignIn | Refusal::NotAllowed | Refusal::Denied | Refusal::SignOut) => false,
+        }
+    };
+    let tile = |app: &std::sync::Arc<crate::policy::App>| Tile {
+        title: app.name.clone(),
+        url: format!("{}/", app.origin.as_str()),
+    };
+    site.apps.iter().filter(|app| opens(app)).map(tile).collect()
+}
+
+fn device(record: &SessionRecord, session: &Current) -> Device {
+    let id = record.id.to_string();
+    Device {
+        current: id == session.claims.sid,
+        id,
+        device: record.device.clone(),
+        signed_in_at: record.created_at.seconds(),
+        seen_at: record.seen_at.seconds(),
+    }
+}

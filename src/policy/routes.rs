@@ -1,0 +1,307 @@
+//! What the configuration says of sites, apps and routes, in the form that is looked up per request.
+//! Never changes after it was built: a reload builds another.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Method;
+use ipnet::IpNet;
+
+use super::AllowList;
+use super::Groups;
+use super::Origin;
+use crate::clock::Timestamp;
+use crate::identity::EmailAddress;
+use crate::identity::Identity;
+use crate::identity::Profile;
+
+/// Whether people may ask for a link by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignIn {
+    /// The sign-in page sends links to whom a rule lets in.
+    SelfService,
+    /// Only links made by hand; the page says so.
+    Invited,
+}
+
+/// What a route asks of a visitor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A session (or token) of a person whom the lists admit.
+    SignedIn,
+    /// Nothing.
+    Public,
+    /// Nobody passes.
+    Deny,
+    /// The app's own sign-out address: ends our session.
+    SignOut,
+}
+
+/// Which credentials a route takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accept {
+    /// The session cookie.
+    pub session: bool,
+    /// `Authorization: Bearer` with our token.
+    pub bearer: bool,
+}
+
+/// How the app is told who asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityHeaders {
+    /// `Remote-User`, `-Email`, `-Name`, `-Groups`.
+    Remote,
+    /// `X-Forwarded-User`, `-Email`, `-Groups`, `-Preferred-Username`.
+    XForwarded,
+    /// `X-Auth-Request-User`, `-Email`, `-Groups`, `-Preferred-Username`.
+    XAuthRequest,
+    /// Header names and templates such as `"{email}"`.
+    Table(Vec<(String, String)>),
+}
+
+/// Where an app listens: plain http.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Upstream {
+    /// Name or address, without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// Limits of one route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteLimits {
+    /// Largest request body in bytes; `None`: any size.
+    pub max_body: Option<u64>,
+    /// Until a TCP connection to the app stands.
+    pub connect_timeout: Duration,
+    /// From the last byte of the request to the answer's headers.
+    pub response_timeout: Duration,
+    /// Between two pieces of a body.
+    pub idle_timeout: Duration,
+}
+
+/// A path rule, anchored on segment borders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathPattern {
+    /// `"/share/"`: the path itself and everything below.
+    Prefix(String),
+    /// `"= /exact"`.
+    Exact(String),
+}
+
+impl PathPattern {
+    /// Parses `"/prefix"` or `"= /exact"`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (exact, path) = match text.strip_prefix('=') {
+            Some(rest) => (true, rest.trim()),
+            None => (false, text.trim()),
+        };
+        let plain =
+            path.starts_with('/') && !path.contains(['?', '#', '*', '%', '\\', ';']) && !path.contains("//");
+        let dotted = path.split('/').any(|segment| segment == "." || segment == "..");
+        match (plain && !dotted, exact) {
+            (false, _) => None,
+            (true, true) => Some(Self::Exact(path.to_owned())),
+            (true, false) => Some(Self::Prefix(path.to_owned())),
+        }
+    }
+
+    /// Whether a normalised path falls under this rule: `/share` and `/share/` both cover `/share`, `/share/` and
+    /// `/share/x`, never `/shared`.
+    #[must_use]
+    pub fn covers(&self, path: &str, ignore_case: bool) -> bool {
+        let same = |a: &str, b: &str| if ignore_case { a.eq_ignore_ascii_case(b) } else { a == b };
+        match self {
+            Self::Exact(exact) => same(exact, path),
+            Self::Prefix(prefix) => {
+                let stem = prefix.strip_suffix('/').unwrap_or(prefix);
+                path.get(..stem.len()).is_some_and(|head| same(head, stem))
+                    && path.get(stem.len()..).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
+        }
+    }
+}
+
+/// One rule of an app; first match wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Which paths.
+    pub path: PathPattern,
+    /// Which methods; empty: any.
+    pub methods: Vec<Method>,
+    /// Which client networks; empty: any.
+    pub clients: Vec<IpNet>,
+    /// What it asks.
+    pub access: Access,
+    /// Narrows app and site; `None`: as the app.
+    pub allow: Option<AllowList>,
+    /// Which credentials.
+    pub accept: Accept,
+    /// How the app is told.
+    pub identity: IdentityHeaders,
+    /// Where to; `None`: another proxy asks us, we forward nothing.
+    pub upstream: Option<Upstream>,
+    /// Sizes and times.
+    pub limits: RouteLimits,
+    /// Compare the path without regard to ASCII case (for apps that do so).
+    pub ignore_case: bool,
+}
+
+/// One upstream on one host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct App {
+    /// For people, logs and `explain`.
+    pub name: String,
+    /// Its host.
+    pub origin: Origin,
+    /// Narrows the site; `None`: as the site.
+    pub allow: Option<AllowList>,
+    /// Its rules; the last one is the app's own and covers `/`.
+    pub routes: Vec<Arc<Route>>,
+}
+
+/// A tenant: its own people, sessions, letters and looks.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Its name, part of every token.
+    pub name: String,
+    /// Where its people sign in.
+    pub url: Origin,
+    /// The address given as `url`, with its path: where a sign-in without a wish leads.
+    pub start: String,
+    /// Who may sign in.
+    pub allow: AllowList,
+    /// Whether they may ask for links.
+    pub sign_in: SignIn,
+    /// `[groups]`, the site's own and the file's.
+    pub groups: Groups,
+    /// `[[user]]`, by canonical address.
+    pub users: HashMap<EmailAddress, Profile>,
+    /// Who looks after it.
+    pub administrators: AllowList,
+    /// Its apps.
+    pub apps: Vec<Arc<App>>,
+    /// Every origin of the site, `url` first.
+    pub hosts: Vec<Origin>,
+}
+
+impl Site {
+    /// Puts a person together from the file and the store. `None`: this person is switched off or has run out, so
+    /// no rule may let them in.
+    #[must_use]
+    pub fn identity(
+        &self,
+        email: &EmailAddress,
+        stored: Option<&Profile>,
+        now: Timestamp,
+    ) -> Option<Identity> {
+        let file = self.users.get(email);
+        let live = |profile: &&Profile| profile.until.is_none_or(|until| now < until);
+        if [file, stored].into_iter().flatten().any(|profile| profile.disabled || !live(&profile)) {
+            return None;
+        }
+        let mut name = String::new();
+        let mut user = String::new();
+        let mut attributes = std::collections::BTreeMap::new();
+        for profile in [file, stored].into_iter().flatten() {
+            if name.is_empty() {
+                name.clone_from(&profile.name);
+            }
+            if user.is_empty() {
+                user.clone_from(&profile.id);
+            }
+            for (key, value) in &profile.attributes {
+                attributes.entry(key.clone()).or_insert_with(|| value.clone());
+            }
+        }
+        if user.is_empty() {
+            email.as_str().clone_into(&mut user);
+        }
+        let listed = file.is_some() || stored.is_some();
+        let file_groups = file.into_iter().flat_map(|profile| profile.groups.iter().cloned());
+        // A stored group may not bear a name that the file uses.
+        let stored_groups = stored.into_iter().flat_map(|profile| profile.groups.iter().cloned());
+        let own = file_groups.chain(stored_groups.filter(|name| !self.groups.defines(name)));
+        let groups = self.groups.of(email, listed, own);
+        Some(Identity { email: email.clone(), name, user, groups, attributes, listed })
+    }
+
+    /// The one judge for sign-ins: may this person have a session of this site?
+    #[must_use]
+    pub fn may_sign_in(&self, who: &Identity) -> bool {
+        self.allow.admits(who)
+    }
+
+    /// Whether an origin is one of the site's.
+    #[must_use]
+    pub fn has_origin(&self, origin: &Origin) -> bool {
+        self.hosts.contains(origin)
+    }
+}
+
+/// What answers on one host name.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// The tenant.
+    pub site: Arc<Site>,
+    /// The host's origin.
+    pub origin: Origin,
+    /// `None`: only our own pages live here.
+    pub app: Option<Arc<App>>,
+}
+
+/// All sites, by name and by host.
+#[derive(Clone, Debug, Default)]
+pub struct Sites {
+    all: Vec<Arc<Site>>,
+    hosts: HashMap<String, Host>,
+}
+
+impl Sites {
+    /// Files the sites by host.
+    ///
+    /// # Errors
+    /// Two sites or apps claim one host, or two sites one name.
+    pub fn new(sites: Vec<Site>) -> Result<Self, String> {
+        let mut built = Self::default();
+        for site in sites {
+            let site = Arc::new(site);
+            if built.by_name(&site.name).is_some() {
+                return Err(format!("two sites are named {:?}; give one another name", site.name));
+            }
+            for origin in &site.hosts {
+                let app = site.apps.iter().find(|app| app.origin == *origin).cloned();
+                let host = Host { site: Arc::clone(&site), origin: origin.clone(), app };
+                if built.hosts.insert(origin.host().to_owned(), host).is_some() {
+                    return Err(format!(
+                        "the host {} is named twice; a host belongs to one app",
+                        origin.host()
+                    ));
+                }
+            }
+            built.all.push(site);
+        }
+        Ok(built)
+    }
+
+    /// By canonical host name (see [`super::Target`]).
+    #[must_use]
+    pub fn by_host(&self, host: &str) -> Option<&Host> {
+        self.hosts.get(host)
+    }
+
+    /// By the site's name.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<&Arc<Site>> {
+        self.all.iter().find(|site| site.name == name)
+    }
+
+    /// All of them, as in the file.
+    #[must_use]
+    pub fn all(&self) -> &[Arc<Site>] {
+        &self.all
+    }
+}

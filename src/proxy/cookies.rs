@@ -1,0 +1,152 @@
+//! Our cookies never reach the app, and the app never sets or clears them, nor leads browsers around the gate.
+//! Works on bytes: a value that is not UTF-8 belongs to the app and passes unchanged.
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::header;
+
+use crate::identity::CookieNames;
+
+/// Answers may not say these: they send link addresses elsewhere, or lead the browser around the gate.
+const REMOVED: [&str; 4] = ["alt-svc", "nel", "report-to", "reporting-endpoints"];
+const CLEAR_SITE_DATA: &str = "clear-site-data";
+
+/// Takes our cookies out of a request and joins several `Cookie` headers into one (RFC 9113 §8.2.3).
+pub(super) fn clean_request(headers: &mut HeaderMap, names: &CookieNames) {
+    let mut values = headers.get_all(header::COOKIE).iter();
+    let Some(first) = values.next() else { return };
+    let untouched = values.next().is_none() && pairs(first).all(|pair| !is_own(pair, names));
+    if untouched {
+        return;
+    }
+    let mut joined = Vec::new();
+    for pair in headers.get_all(header::COOKIE).iter().flat_map(pairs).filter(|pair| !is_own(pair, names)) {
+        if !joined.is_empty() {
+            joined.extend_from_slice(b"; ");
+        }
+        joined.extend_from_slice(pair);
+    }
+    headers.remove(header::COOKIE);
+    if joined.is_empty() {
+        return;
+    }
+    if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
+        headers.insert(header::COOKIE, value);
+    }
+}
+
+/// Takes out of an answer what would touch our cookies or lead around the gate.
+pub(super) fn clean_answer(headers: &mut HeaderMap, names: &CookieNames) {
+    for name in REMOVED {
+        headers.remove(name);
+    }
+    keep(headers, &header::SET_COOKIE, |value| {
+        if pairs(value).next().is_some_and(|pair| is_own(pair, names)) { None } else { Some(value.clone()) }
+    });
+    keep(headers, &HeaderName::from_static(CLEAR_SITE_DATA), without_cookies);
+}
+
+/// Whether a trailer of an answer would do what [`clean_answer`] takes out of its headers.
+pub(super) fn is_removed_from_answers(name: &HeaderName) -> bool {
+    *name == header::SET_COOKIE || *name == CLEAR_SITE_DATA || REMOVED.iter().any(|removed| name == removed)
+}
+
+/// Rewrites all lines of one field, in their order; `None` drops a line.
+fn keep(headers: &mut HeaderMap, name: &HeaderName, line: impl Fn(&HeaderValue) -> Option<HeaderValue>) {
+    if !headers.contains_key(name) {
+        return;
+    }
+    let kept: Vec<HeaderValue> = headers.get_all(name).iter().filter_map(line).collect();
+    headers.remove(name);
+    for value in kept {
+        headers.append(name, value);
+    }
+}
+
+/// `Clear-Site-Data` without `"cookies"` and `"*"`, quoted or (as some parsers take them) bare.
+fn without_cookies(value: &HeaderValue) -> Option<HeaderValue> {
+    let ends_sessions = |directive: &&[u8]| {
+        let bare: Vec<u8> = directive.iter().copied().filter(|b| !b"\"' \t".contains(b)).collect();
+        bare.eq_ignore_ascii_case(b"cookies") || bare == b"*"
+    };
+    let parts = || value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii);
+    if !parts().any(|part| ends_sessions(&part)) {
+        return Some(value.clone());
+    }
+    let kept: Vec<&[u8]> = parts().filter(|part| !part.is_empty() && !ends_sessions(part)).collect();
+    if kept.is_empty() { None } else { HeaderValue::from_bytes(&kept.join(&b", "[..])).ok() }
+}
+
+fn pairs(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
+}
+
+fn is_own(pair: &[u8], names: &CookieNames) -> bool {
+    let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+    std::str::from_utf8(name).is_ok_and(|name| names.is_own(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(name: &'static str, lines: &[&[u8]]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(name, HeaderValue::from_bytes(line).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn crumbs_are_joined_without_our_own() {
+        let names = CookieNames::new("linkgate", true);
+        let mut headers = map("cookie", &[b"a=1", b"__Host-linkgate=t; b=\xff", b"linkgate-login=n", b"c=3"]);
+        clean_request(&mut headers, &names);
+        assert_eq!(headers, map("cookie", &[b"a=1; b=\xff; c=3"]));
+        let mut only_ours = map("cookie", &[b"__Host-linkgate=t"]);
+        clean_request(&mut only_ours, &names);
+        assert!(only_ours.is_empty());
+    }
+
+    #[test]
+    fn the_app_sets_every_cookie_but_ours() {
+        let names = CookieNames::new("linkgate", true);
+        let mut headers = map(
+            "set-cookie",
+            &[
+                b"a=1; Path=/",
+                b"__host-LINKGATE=x",
+                b" linkgate-login =",
+                b"linkgate",
+                b"b=2; linkgate=1",
+                b"a=3",
+            ],
+        );
+        headers.append("nel", HeaderValue::from_static("{}"));
+        headers.append("alt-svc", HeaderValue::from_static("h3=\":443\""));
+        headers.append("report-to", HeaderValue::from_static("{}"));
+        headers.append("reporting-endpoints", HeaderValue::from_static("a=\"https://x.example\""));
+        clean_answer(&mut headers, &names);
+        assert_eq!(headers, map("set-cookie", &[b"a=1; Path=/", b"b=2; linkgate=1", b"a=3"]));
+    }
+
+    #[test]
+    fn clear_site_data_may_not_end_our_session() {
+        let names = CookieNames::new("linkgate", true);
+        let cases: [(&[u8], Option<&[u8]>); 6] = [
+            (b"\"cache\", \"cookies\", \"storage\"", Some(b"\"cache\", \"storage\"")),
+            (b"\"*\"", None),
+            (b"*", None),
+            (b"Cookies", None),
+            (b"'cookies'", None),
+            (b"\"cache\"", Some(b"\"cache\"")),
+        ];
+        for (sent, kept) in cases {
+            let mut headers = map("clear-site-data", &[sent]);
+            clean_answer(&mut headers, &names);
+            assert_eq!(headers, kept.map_or_else(HeaderMap::new, |kept| map("clear-site-data", &[kept])));
+        }
+    }
+}

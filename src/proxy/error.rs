@@ -1,0 +1,84 @@
+//! What can go wrong between visitor and app, by who is at fault. Never a status: only the gate answers visitors.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// Why a request was not forwarded, or an answer broke off.
+#[derive(Debug)]
+pub enum ForwardError {
+    /// No connection to the upstream: refused, unreachable, or its name is unknown.
+    Refused(io::Error),
+    /// No connection within `connect_timeout`, name look-up included.
+    ConnectTimeout,
+    /// No answer within `response_timeout`, or a body that stood still for `idle_timeout`.
+    ResponseTimeout,
+    /// The upstream spoke nonsense or hung up.
+    Broken(String),
+    /// The visitor's body is larger than `max_body`.
+    BodyTooLarge,
+    /// The visitor's body failed, or the request cannot be written as it was asked.
+    VisitorBody(String),
+    /// The visitor's body stood still for too long.
+    BodyTimeout,
+}
+
+impl ForwardError {
+    /// From hyper's error on the upstream's connection, with what lies below it.
+    pub(super) fn broken(error: &hyper::Error) -> Self {
+        Self::Broken(chain(error))
+    }
+}
+
+/// An error with its sources, outermost first.
+pub(super) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut below = error.source();
+    while let Some(cause) = below {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        below = cause.source();
+    }
+    text
+}
+
+impl fmt::Display for ForwardError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => {
+                write!(
+                    f,
+                    "the app cannot be reached ({error}); check that it runs and the upstream's address"
+                )
+            }
+            Self::ConnectTimeout => {
+                f.write_str("the app does not take connections; check its address or raise connect_timeout")
+            }
+            Self::ResponseTimeout => f.write_str(
+                "the app does not answer; look into its log or raise response_timeout, idle_timeout",
+            ),
+            Self::Broken(why) => write!(f, "the app's answer is broken ({why}); look into its log"),
+            Self::BodyTooLarge => f.write_str("the request's body is too large; send less or raise max_body"),
+            Self::VisitorBody(why) => {
+                write!(f, "the visitor's request broke off or cannot be sent on ({why})")
+            }
+            Self::BodyTimeout => {
+                f.write_str("the visitor's request body stood still for too long; send it again")
+            }
+        }
+    }
+}
+
+impl Error for ForwardError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Refused(error) => Some(error),
+            Self::ConnectTimeout
+            | Self::ResponseTimeout
+            | Self::Broken(_)
+            | Self::BodyTooLarge
+            | Self::VisitorBody(_)
+            | Self::BodyTimeout => None,
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Passes what policy permitted on to the app, and the app's answer back. Decides nothing about who may pass, keeps
+//! no session, writes no error page. One [`Proxy`] a worker; nothing here crosses threads.
+
+mod cookies;
+mod error;
+mod fold;
+mod forwarded;
+mod hop;
+mod identity;
+mod patience;
+mod pool;
+mod stream;
+mod trailers;
+mod upload;
+mod upstream;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::Uri;
+use http::Version;
+use http::header;
+use http::uri::PathAndQuery;
+use hyper::body::Body as _;
+use hyper::body::Incoming;
+
+pub use error::ForwardError;
+pub use identity::IdentityHeaderValues;
+pub use stream::Stream;
+
+use crate::identity::CookieNames;
+use crate::policy::App;
+use crate::policy::IdentityHeaders;
+use crate::policy::Permitted;
+use crate::policy::RouteLimits;
+use crate::policy::Target;
+use crate::policy::Upstream;
+use forwarded::Via;
+use pool::Pool;
+use upload::Flow;
+use upload::Upload;
+use upstream::Live;
+
+/// What a worker's proxy is told once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long a connection to an app may lie idle before it is closed.
+    pub pool_idle: Duration,
+    /// Idle connections kept for each upstream, by each worker; 0: none.
+    pub max_idle_per_upstream: usize,
+    /// Our name in `Via`: a token.
+    pub via_name: String,
+    /// How long a visitor's body may stand still.
+    pub body_timeout: Duration,
+}
+
+/// What the gate knows of one request beyond the request itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Visit<'a> {
+    /// The visitor, behind all trusted hops.
+    pub client: IpAddr,
+    /// The `X-Forwarded-For` chain to extend, from trusted peers only.
+    pub forwarded_for: Option<&'a str>,
+    /// Whether the visitor came by https.
+    pub secure: bool,
+    /// `host[:port]` as the visitor asked.
+    pub host: &'a str,
+    /// The port that the visitor came to.
+    pub port: u16,
+    /// Names the request in logs, ours and the app's.
+    pub request_id: &'a str,
+    /// Our cookies on this host.
+    pub cookies: &'a CookieNames,
+    /// Who asks, in the form of this route; `None`: unknown, every header is sent empty.
+    pub identity: Option<&'a IdentityHeaderValues>,
+    /// `Authorization` held our token: it is not the app's to see.
+    pub consumed_authorization: bool,
+    /// `Linkgate-Assertion`; `None`: sent empty.
+    pub assertion: Option<&'a HeaderValue>,
+}
+
+/// The way from one worker to all apps. Lives on a `LocalRuntime`.
+pub struct Proxy {
+    pool: Rc<Pool>,
+    via: Via,
+    body_timeout: Duration,
+}
+
+impl Proxy {
+    /// A proxy without connections.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            pool: Pool::new(settings.pool_idle, settings.max_idle_per_upstream),
+            via: Via::new(&settings.via_name),
+            body_timeout: settings.body_timeout,
+        }
+    }
+
+    /// Forwards a permitted request, body and all, and returns as soon as the answer's headers are there. Dropping the
+    /// future or the answer closes the connection to the app.
+    ///
+    /// # Errors
+    /// [`ForwardError`] says who is at fault; the app may have seen the request.
+    pub async fn forward(
+        &self,
+        permitted: &Permitted,
+        target: &Target,
+        request: Request<Incoming>,
+        visit: Visit<'_>,
+    ) -> Result<Response<Stream>, ForwardError> {
+        let (route, app) = (permitted.route(), permitted.app());
+        let (head, body) = request.into_parts();
+        let http2 = head.version == Version::HTTP_2;
+        let upload = Upload::new(body, http2, route.limits.max_body, self.body_timeout, app)?;
+        let flow = upload.flow();
+
+        let mut outgoing = Request::new(upload);
+        *outgoing.uri_mut() = address(target, &head.uri)?;
+        *outgoing.headers_mut() = head.headers;
+        let headers = outgoing.headers_mut();
+        let declared = headers.remove(header::CONTENT_LENGTH).is_some();
+        let wants_trailers = hop::strip(headers);
+        fold::remove_if(headers, {
+            let tables = tables(app);
+            move |name| fold::is_spoof(name, &tables)
+        });
+        cookies::clean_request(headers, visit.cookies);
+        if visit.consumed_authorization {
+            headers.remove(header::AUTHORIZATION);
+        }
+        if wants_trailers {
+            hop::offer_trailers(headers);
+        }
+        forwarded::set(headers, &visit);
+        self.via.append(headers, head.version);
+        set_identity(headers, permitted, &visit);
+        frame(&mut outgoing, declared, &head.method);
+        *outgoing.method_mut() = head.method.clone();
+
+        let (live, answer) =
+            self.exchange(permitted.upstream(), outgoing, flow.as_deref(), &route.limits).await?;
+        let (head_back, body) = answer.into_parts();
+        if head_back.status.is_informational() {
+            return Err(ForwardError::Broken("it switched protocols unasked".to_owned()));
+        }
+        let stream =
+            Stream::new(body, live, Rc::clone(&self.pool), app.clone(), flow, route.limits.idle_timeout);
+        let mut answer = Response::new(stream);
+        *answer.status_mut() = head_back.status;
+        *answer.headers_mut() = head_back.headers;
+        let headers = answer.headers_mut();
+        let length = headers.remove(header::CONTENT_LENGTH);
+        hop::strip(headers);
+        cookies::clean_answer(headers, visit.cookies);
+        frame_answer(&mut answer, length, &head.method);
+        Ok(answer)
+    }
+
+    /// Asks on an idle connection, else on a new one. Once more on a new one when the idle one turns out closed and
+    /// nothing can have happened twice (RFC 9110 §9.2.2).
+    async fn exchange(
+        &self,
+        upstream: &Upstream,
+        request: Request<Upload>,
+        flow: Option<&Flow>,
+        limits: &RouteLimits,
+    ) -> Result<(Box<Live>, Response<Incoming>), ForwardError> {
+        let blame = |error| flow.and_then(Flow::failure).unwrap_or(error);
+        let mut request = request;
+        if let Some(mut live) = self.pool.take(upstream) {
+            let spare = spare(&request);
+            match live.ask(request, flow, limits.response_timeout).await {
+                Ok(answer) => return Ok((live, answer)),
+                Err(unanswered) => match unanswered.unsent.or(spare.filter(|_| unanswered.silent)) {
+                    Some(again) => request = again,
+                    None => return Err(blame(unanswered.error)),
+                },
+            }
+        }
+        let mut live = Live::open(upstream, limits.connect_timeout).await?;
+        match live.ask(request, flow, limits.response_timeout).await {
+            Ok(answer) => Ok((live, answer)),
+            Err(unanswered) => Err(blame(unanswered.error)),
+        }
+    }
+}
+
+/// Header names of every table of an app: reserved on all its routes, for the app believes them on all.
+fn tables(app: &App) -> Vec<&str> {
+    let mut names = Vec::new();
+    for route in &app.routes {
+        if let IdentityHeaders::Table(rows) = &route.identity {
+            names.extend(rows.iter().map(|(name, _)| name.as_str()));
+        }
+    }
+    names
+}
+
+/// Path and query exactly as judged.
+fn address(target: &Target, asked: &Uri) -> Result<Uri, ForwardError> {
+    let exact = match asked.path_and_query() {
+        Some(same) if same.as_str() == target.raw => same.clone(),
+        _ => PathAndQuery::try_from(target.raw.as_str())
+            .ok()
+            .filter(|parsed| parsed.as_str() == target.raw)
+            .ok_or_else(|| ForwardError::VisitorBody("the path cannot be written".to_owned()))?,
+    };
+    Ok(Uri::from(exact))
+}
+
+/// On a route where nobody was let in by name, nobody is named, whatever the gate holds.
+fn set_identity(headers: &mut HeaderMap, permitted: &Permitted, visit: &Visit<'_>) {
+    let named = permitted.identity().is_some();
+    match visit.identity.filter(|_| named) {
+        Some(values) => identity::set(headers, values, visit.assertion),
+        None => identity::set(headers, &IdentityHeaderValues::empty(&permitted.route().identity), None),
+    }
+}
+
+/// Frames the request anew: a length where it is known, else chunks; a declared empty body stays declared.
+fn frame(request: &mut Request<Upload>, declared: bool, method: &Method) {
+    let empty = request.body().is_end_stream();
+    let length = request.body().size_hint().exact();
+    let headers = request.headers_mut();
+    match (empty, length) {
+        (true, _) => {
+            if declared && *method != Method::GET && *method != Method::HEAD {
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0u64));
+            }
+        }
+        (false, Some(length)) => {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        (false, None) => {
+            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+    }
+}
+
+/// Frames the answer anew. Where there can be no body, the length describes what a GET would bring and is kept.
+fn frame_answer(answer: &mut Response<Stream>, length: Option<HeaderValue>, method: &Method) {
+    let status = answer.status();
+    let described = *method == Method::HEAD || status == StatusCode::NOT_MODIFIED;
+    let length = if status == StatusCode::NO_CONTENT {
+        None
+    } else if described {
+        length.filter(|value| value.to_str().is_ok_and(|text| text.parse::<u64>().is_ok()))
+    } else {
+        answer.body().size_hint().exact().map(HeaderValue::from)
+    };
+    if let Some(length) = length {
+        answer.headers_mut().insert(header::CONTENT_LENGTH, length);
+    }
+}
+
+/// A copy for a second try, of requests that may be repeated.
+fn spare(request: &Request<Upload>) -> Option<Request<Upload>> {
+    if !request.method().is_idempotent() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(Upload::none());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}

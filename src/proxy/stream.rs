@@ -1,0 +1,139 @@
+//! The app's body on its way to the visitor. Carries the upstream's connection with it: at its end the connection goes
+//! back to the pool; an error or a drop closes it. Never buffers, never turns a break into a clean end.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::Body;
+use hyper::body::Frame;
+use hyper::body::Incoming;
+use hyper::body::SizeHint;
+use tokio::time::Instant;
+
+use super::ForwardError;
+use super::error::chain;
+use super::patience::Patience;
+use super::pool::Pool;
+use super::trailers;
+use super::upload::Flow;
+use super::upstream::Live;
+use crate::policy::App;
+
+/// The body of a forwarded answer.
+pub struct Stream {
+    body: Incoming,
+    /// `None` once the connection went back or was closed.
+    live: Option<Box<Live>>,
+    pool: Rc<Pool>,
+    app: Arc<App>,
+    /// The visitor's body, which may still be flowing.
+    flow: Option<Rc<Flow>>,
+    patience: Patience,
+    moved: Instant,
+    ended: bool,
+}
+
+type Piece = Option<Result<Frame<Bytes>, ForwardError>>;
+
+impl Stream {
+    pub(super) fn new(
+        body: Incoming,
+        live: Box<Live>,
+        pool: Rc<Pool>,
+        app: Arc<App>,
+        flow: Option<Rc<Flow>>,
+        idle: Duration,
+    ) -> Self {
+        let moved = Instant::now();
+        let patience = Patience::new(idle);
+        let ended = body.is_end_stream();
+        let mut stream = Self { body, live: Some(live), pool, app, flow, patience, moved, ended };
+        if ended {
+            stream.give_back();
+        }
+        stream
+    }
+
+    fn give_back(&mut self) {
+        self.ended = true;
+        if let Some(live) = self.live.take() {
+            self.pool.put(live);
+        }
+    }
+
+    fn fail(&mut self, error: ForwardError) -> Poll<Piece> {
+        self.ended = true;
+        self.live = None;
+        let cause = self.flow.as_ref().and_then(|flow| flow.failure());
+        Poll::Ready(Some(Err(cause.unwrap_or(error))))
+    }
+
+    /// The next piece: what has arrived already, else what the connection brings when it is driven.
+    fn pull(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let first = Pin::new(&mut self.body).poll_frame(cx);
+        if first.is_ready() {
+            return first;
+        }
+        let Some(live) = &mut self.live else { return Poll::Pending };
+        if live.drive(cx).is_ready() {
+            self.live = None;
+        }
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
+        if self.live.is_none() {
+            return self.fail(ForwardError::Broken("the connection ended within the body".to_owned()));
+        }
+        let mut since = self.moved;
+        if let Some(flow) = &self.flow {
+            if flow.waiting.get() {
+                return Poll::Pending;
+            }
+            since = since.max(flow.moved.get());
+        }
+        match self.patience.poll(cx, since) {
+            Poll::Ready(()) => self.fail(ForwardError::ResponseTimeout),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl Body for Stream {
+    type Data = Bytes;
+    type Error = ForwardError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Piece> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        match self.pull(cx) {
+            Poll::Pending => self.wait(cx),
+            Poll::Ready(None) => {
+                self.give_back();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => self.fail(ForwardError::Broken(chain(&error))),
+            Poll::Ready(Some(Ok(frame))) => {
+                self.moved = Instant::now();
+                if self.body.is_end_stream() || frame.is_trailers() {
+                    self.give_back();
+                }
+                Poll::Ready(Some(Ok(trailers::clean_answer(frame, &self.app))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,85 @@
+//! How long is waited for whom.
+
+use tokio::net::TcpSocket;
+
+use super::house::Plan;
+use super::house::SHORT;
+use super::house::in_house;
+use crate::policy::Upstream;
+use crate::proxy::ForwardError;
+use crate::proxy::upstream::Live;
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+
+#[test]
+fn an_app_that_is_not_there_is_refused() {
+    in_house(Plan::usual(), async |mut house| {
+        house.app_goes_away();
+        let mut visitor = house.visitor().await;
+        visitor.say(GET).await;
+        assert!(visitor.until("Refused").await.starts_with("HTTP/1.1 502 "));
+    });
+}
+
+#[test]
+fn an_app_that_takes_no_connections_is_given_up() {
+    in_house(Plan::usual(), async |_house| {
+        // Nobody accepts: once the queue is full, the system lets further callers wait.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let _queue = socket.listen(0).unwrap();
+        let upstream = Upstream { host: "127.0.0.1".into(), port };
+        let mut taken = Vec::new();
+        let given_up = loop {
+            match Live::open(&upstream, SHORT).await {
+                Ok(live) if taken.len() < 64 => taken.push(live),
+                other => break other.err(),
+            }
+        };
+        assert!(matches!(given_up, Some(ForwardError::ConnectTimeout)), "{given_up:?}");
+    });
+}
+
+#[test]
+fn an_app_that_does_not_answer_is_not_waited_for() {
+    let mut plan = Plan::usual();
+    plan.limits.response_timeout = SHORT;
+    in_house(plan, async |house| {
+        let mut visitor = house.visitor().await;
+        visitor.say(GET).await;
+        let mut app = house.app().await;
+        assert!(visitor.until("ResponseTimeout").await.starts_with("HTTP/1.1 504 "));
+        assert!(app.rest().await.starts_with("GET / "));
+    });
+}
+
+#[test]
+fn an_answer_that_stands_still_is_cut() {
+    let mut plan = Plan::usual();
+    plan.limits.idle_timeout = SHORT;
+    in_house(plan, async |house| {
+        let mut visitor = house.visitor().await;
+        visitor.say(GET).await;
+        let mut app = house.app().await;
+        app.until("\r\n\r\n").await;
+        app.say("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n").await;
+        visitor.until("half\r\n").await;
+        assert_eq!(visitor.rest().await, "");
+        assert_eq!(app.rest().await, "");
+    });
+}
+
+#[test]
+fn a_visitor_whose_body_stands_still_is_to_blame_not_the_app() {
+    let mut plan = Plan::usual();
+    plan.settings.body_timeout = SHORT * 3;
+    plan.limits.response_timeout = SHORT;
+    in_house(plan, async |house| {
+        let mut visitor = house.visitor().await;
+        visitor.say("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf").await;
+        let mut app = house.app().await;
+        assert!(visitor.until("BodyTimeout").await.starts_with("HTTP/1.1 408 "));
+        assert!(app.rest().await.ends_with("half"));
+    });
+}

@@ -1,0 +1,171 @@
+//! The visitor's body on its way to the app: counted, watched for progress, its trailers cleaned. Never buffers.
+
+use std::cell::Cell;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::Body;
+use hyper::body::Frame;
+use hyper::body::Incoming;
+use hyper::body::SizeHint;
+use tokio::time::Instant;
+
+use super::ForwardError;
+use super::error::chain;
+use super::patience::Patience;
+use super::trailers;
+use crate::policy::App;
+
+/// What the upload tells the one who waits for the answer.
+pub(super) struct Flow {
+    /// When the body last moved.
+    pub(super) moved: Cell<Instant>,
+    /// True while the visitor, not the app, is to blame for a pause.
+    pub(super) waiting: Cell<bool>,
+    /// Why the upload ended early; `None`: it did not.
+    failure: Cell<Option<ForwardError>>,
+}
+
+impl Flow {
+    /// Takes the reason for which the upload ended early.
+    pub(super) fn failure(&self) -> Option<ForwardError> {
+        self.failure.take()
+    }
+}
+
+/// A request's body as the upstream's connection reads it.
+pub(super) struct Upload(Option<Box<Flowing>>);
+
+struct Flowing {
+    body: Incoming,
+    flow: Rc<Flow>,
+    app: Arc<App>,
+    /// `None`: any size.
+    left: Option<u64>,
+    patience: Patience,
+    /// hyper reads an HTTP/2 reset without error as an end; only a true end may end what we send on.
+    http2: bool,
+    ended: bool,
+}
+
+/// The upload was cut; the reason is in [`Flow`].
+#[derive(Debug)]
+pub(super) struct Cut;
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the visitor's body was cut")
+    }
+}
+
+impl std::error::Error for Cut {}
+
+impl Upload {
+    /// No body.
+    pub(super) const fn none() -> Self {
+        Self(None)
+    }
+
+    /// # Errors
+    /// [`ForwardError::BodyTooLarge`] when the declared length says so already.
+    pub(super) fn new(
+        body: Incoming,
+        http2: bool,
+        max: Option<u64>,
+        pause: Duration,
+        app: &Arc<App>,
+    ) -> Result<Self, ForwardError> {
+        if body.is_end_stream() {
+            return Ok(Self(None));
+        }
+        if max.is_some_and(|max| body.size_hint().lower() > max) {
+            return Err(ForwardError::BodyTooLarge);
+        }
+        let flow = Rc::new(Flow {
+            moved: Cell::new(Instant::now()),
+            waiting: Cell::new(false),
+            failure: Cell::new(None),
+        });
+        let patience = Patience::new(pause);
+        let app = Arc::clone(app);
+        Ok(Self(Some(Box::new(Flowing { body, flow, app, left: max, patience, http2, ended: false }))))
+    }
+
+    /// What the body tells; `None` where there is no body.
+    pub(super) fn flow(&self) -> Option<Rc<Flow>> {
+        self.0.as_ref().map(|flowing| Rc::clone(&flowing.flow))
+    }
+}
+
+impl Flowing {
+    fn cut(&mut self, why: ForwardError) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        self.ended = true;
+        self.flow.failure.set(Some(why));
+        Poll::Ready(Some(Err(Cut)))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let frame = match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                // The clock of a pause starts when we first have to wait for the visitor, not while the app is slow.
+                if !self.flow.waiting.replace(true) {
+                    self.flow.moved.set(Instant::now());
+                }
+                return match self.patience.poll(cx, self.flow.moved.get()) {
+                    Poll::Ready(()) => self.cut(ForwardError::BodyTimeout),
+                    Poll::Pending => Poll::Pending,
+                };
+            }
+        };
+        self.flow.waiting.set(false);
+        self.flow.moved.set(Instant::now());
+        match frame {
+            None if self.http2 && !self.body.is_end_stream() => {
+                self.cut(ForwardError::VisitorBody("the stream was reset".to_owned()))
+            }
+            None => {
+                self.ended = true;
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => self.cut(ForwardError::VisitorBody(chain(&error))),
+            Some(Ok(frame)) => self.pass(frame),
+        }
+    }
+
+    fn pass(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if let (Some(left), Some(data)) = (self.left, frame.data_ref()) {
+            match left.checked_sub(data.len() as u64) {
+                Some(left) => self.left = Some(left),
+                None => return self.cut(ForwardError::BodyTooLarge),
+            }
+        }
+        Poll::Ready(Some(Ok(trailers::clean_request(frame, &self.app))))
+    }
+}
+
+impl Body for Upload {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        self.0.as_mut().map_or(Poll::Ready(None), |flowing| flowing.poll(cx))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(|flowing| flowing.ended || flowing.body.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |flowing| flowing.body.size_hint())
+    }
+}

@@ -1,0 +1,166 @@
+//! One HTTP/1 connection to an app: opening it, driving it, and knowing whether it may serve again. Whoever holds it
+//! polls it; dropping it closes the socket, so that the app learns at once that nobody listens any more.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+use std::time::Duration;
+
+use http::Request;
+use http::Response;
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio::time::timeout;
+
+use super::ForwardError;
+use super::patience::Patience;
+use super::upload::Flow;
+use super::upload::Upload;
+use crate::policy::Upstream;
+
+/// An open connection with nobody else on it.
+pub(super) struct Live {
+    sender: http1::SendRequest<Upload>,
+    connection: http1::Connection<TokioIo<Socket>, Upload>,
+    /// Whether a byte came in since the last request was handed over.
+    heard: Rc<Cell<bool>>,
+    /// hyper's future must not be polled after its end.
+    ended: bool,
+    /// The pool's key.
+    pub(super) upstream: Upstream,
+}
+
+/// Why no answer came.
+pub(super) struct Unanswered {
+    pub(super) error: ForwardError,
+    /// The request, when not a byte of it was written.
+    pub(super) unsent: Option<Request<Upload>>,
+    /// The connection ended before a byte of an answer.
+    pub(super) silent: bool,
+}
+
+impl Live {
+    /// Connects, looking up the name anew each time.
+    pub(super) async fn open(upstream: &Upstream, limit: Duration) -> Result<Box<Self>, ForwardError> {
+        let connecting = TcpStream::connect((upstream.host.as_str(), upstream.port));
+        let tcp = timeout(limit, connecting)
+            .await
+            .map_err(|_| ForwardError::ConnectTimeout)?
+            .map_err(ForwardError::Refused)?;
+        tcp.set_nodelay(true).map_err(ForwardError::Refused)?;
+        let heard = Rc::new(Cell::new(false));
+        let socket = Socket { tcp, heard: Rc::clone(&heard) };
+        let (sender, connection) = http1::Builder::new()
+            .writev(false)
+            .handshake(TokioIo::new(socket))
+            .await
+            .map_err(|error| ForwardError::broken(&error))?;
+        Ok(Box::new(Self { sender, connection, heard, ended: false, upstream: upstream.clone() }))
+    }
+
+    /// Sends a request and waits for the answer's headers, `limit` at most since the request's body last moved.
+    pub(super) async fn ask(
+        &mut self,
+        request: Request<Upload>,
+        flow: Option<&Flow>,
+        limit: Duration,
+    ) -> Result<Response<Incoming>, Unanswered> {
+        self.heard.set(false);
+        let start = Instant::now();
+        let mut patience = Patience::new(limit);
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let outcome = poll_fn(|cx| {
+            if let Poll::Ready(outcome) = answer.as_mut().poll(cx) {
+                return Poll::Ready(Ok(outcome));
+            }
+            if !self.ended {
+                self.ended = Pin::new(&mut self.connection).poll(cx).is_ready();
+                if let Poll::Ready(outcome) = answer.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(outcome));
+                }
+            }
+            if self.ended {
+                return Poll::Ready(Err(ForwardError::Broken("the connection ended".to_owned())));
+            }
+            if flow.is_some_and(|flow| flow.waiting.get()) {
+                return Poll::Pending;
+            }
+            let since = flow.map_or(start, |flow| flow.moved.get());
+            patience.poll(cx, since).map(|()| Err(ForwardError::ResponseTimeout))
+        })
+        .await;
+        match outcome {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(mut failed)) => {
+                let unsent = failed.take_message();
+                let error = ForwardError::broken(failed.error());
+                Err(Unanswered { error, unsent, silent: !self.heard.get() })
+            }
+            // A time-out is no hang-up: the app may be at work on it.
+            Err(error) => Err(Unanswered { error, unsent: None, silent: false }),
+        }
+    }
+
+    /// Lets the connection read and write. Ready when it has ended, well or not.
+    pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ForwardError>> {
+        if self.ended {
+            return Poll::Ready(Ok(()));
+        }
+        let outcome = Pin::new(&mut self.connection).poll(cx);
+        self.ended = outcome.is_ready();
+        outcome.map_err(|error| ForwardError::broken(&error))
+    }
+
+    /// Whether the connection is whole, quiet and waits for a request: nothing unread, nothing unsent.
+    pub(super) fn is_free(&mut self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.drive(&mut cx).is_pending() && self.sender.is_ready()
+    }
+}
+
+/// A socket that remembers whether it was spoken to.
+struct Socket {
+    tcp: TcpStream,
+    heard: Rc<Cell<bool>>,
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let outcome = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.heard.set(true);
+        }
+        outcome
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}

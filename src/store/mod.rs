@@ -1,0 +1,192 @@
+//! What outlives a request: links, sessions, tickets, people, letters, audit, key epochs. Knows no status codes, cookies
+//! or pages; never holds a token or a code that would let somebody in, and never sees a letter's text.
+//!
+//! # The contract that every backend keeps
+//!
+//! - Each verb is one transaction with one commit point: the end of the call. `Ok` is answered after it is on the disk
+//!   (`kill -9` loses nothing answered); after `Err` nothing was changed, or, when the disk itself failed, the caller
+//!   may not assume either. A caller that goes away does not undo what was begun.
+//! - Expiry, revocation and uses are judged inside that transaction, by the store's own clock, never by a sweep.
+//! - Verbs that spend something (`redeem`, `redeem_code`, `try_address`, `again_once`, `take_ticket`) have exactly
+//!   one winner, among all tasks and all processes.
+//! - Missing is `Ok(None)` or its own variant; broken is `Err`. The two never share a path.
+//! - `version` changes, in every process, with every commit that changes what `snapshot` says, and with no other.
+
+mod error;
+mod limit;
+mod sqlite;
+mod types;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+pub use error::StoreError;
+pub use types::{
+    ADDRESS_TRIES, AddressTry, AuditEvent, AuditFilter, CODE_FAILURES_A_DAY, CODE_TRIES, CodeRedeemed,
+    LeasedLetter, LetterRecord, LetterState, LinkFilter, LinkRecord, LinkState, MadeBy, NewLetter, NewLink,
+    NewTicket, Quota, Redeemed, Redeemer, SessionFilter, SessionRecord, Settings, Swept, TicketRecord, Which,
+};
+
+use crate::clock::Clock;
+use crate::clock::Timestamp;
+use crate::identity::EmailAddress;
+use crate::identity::KeyEpoch;
+use crate::identity::Profile;
+use crate::identity::SessionId;
+use crate::identity::Snapshot;
+use crate::random::Random;
+
+/// The store. Cheap to clone; clones are one.
+#[derive(Clone, Debug)]
+pub struct Store {
+    backend: Backend,
+    limits: Arc<limit::Limits>,
+    clock: Clock,
+}
+
+#[derive(Clone, Debug)]
+enum Backend {
+    Sqlite(sqlite::Sqlite),
+}
+
+impl Store {
+    /// Opens the file, or makes it (mode 0600), brings its schema up to date and sweeps it. A second process may have
+    /// it open too. Blocks for some milliseconds: call it before serving.
+    ///
+    /// # Errors
+    /// A file that cannot be opened, is of a newer linkgate, or is not of linkgate at all; each says the cure.
+    pub fn open(settings: &Settings, clock: &Clock, random: &Random) -> Result<Self, StoreError> {
+        let backend = Backend::Sqlite(sqlite::Sqlite::open(&settings.path, clock, random)?);
+        Ok(Self { backend, limits: Arc::default(), clock: clock.clone() })
+    }
+
+    /// Rung when a letter was put or brought back by this process. It holds one ring for one listener.
+    #[must_use]
+    pub fn letters_waiting(&self) -> Arc<Notify> {
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.letters_waiting(),
+        }
+    }
+
+    /// Takes one from a bucket, if the quota has one left. In memory, of this process alone; never waits.
+    #[must_use]
+    pub fn spend(&self, bucket: &str, quota: Quota) -> bool {
+        self.limits.spend(bucket, quota, self.clock.now())
+    }
+
+    /// Removes what is of no more use to anybody. Runs at start and after each new link by itself; call it hourly.
+    /// Nothing depends on it but size.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was removed then.
+    pub async fn sweep(&self) -> Result<Swept, StoreError> {
+        self.limits.shrink(self.clock.now());
+        match &self.backend {
+            Backend::Sqlite(sqlite) => sqlite.sweep().await,
+        }
+    }
+}
+
+/// Writes each verb once: its promise, its name, and the backend that does it.
+macro_rules! verbs {
+    ($($(#[$promise:meta])* $verb:ident($($name:ident: $what:ty),*) -> $answer:ty;)*) => {
+        impl Store {
+            $(
+                $(#[$promise])*
+                ///
+                /// # Errors
+                /// [`StoreError`]; see the contract of this room.
+                pub async fn $verb(&self, $($name: $what),*) -> Result<$answer, StoreError> {
+                    match &self.backend {
+                        Backend::Sqlite(sqlite) => sqlite.$verb($($name),*).await,
+                    }
+                }
+            )*
+        }
+    };
+}
+
+verbs! {
+    /// Keeps a link and its letter, both or neither, and rings [`Store::letters_waiting`]. A link that carries the code
+    /// of an earlier one (same browser, address and seed) takes over its count of wrong tries.
+    put_link(link: NewLink, letter: Option<NewLetter>) -> ();
+    /// The seed of a code of this browser for this address that is live and has tries left.
+    live_code(site: &str, nonce_hash: [u8; 32], email: &EmailAddress) -> Option<[u8; 8]>;
+    /// A link, looked at: spends nothing.
+    peek_link(token_hash: [u8; 32]) -> Option<LinkRecord>;
+    /// Spends one use of a live link, writes the session, notes it in the link, voids the link's code and ends the old
+    /// session: all or nothing. Among any number of callers a single-use link has one winner.
+    redeem(token_hash: [u8; 32], by: Redeemer) -> Redeemed;
+    /// The same by a typed code. Tries are counted here, before anybody learns whether the code was right.
+    redeem_code(site: &str, nonce_hash: [u8; 32], code_tag: [u8; 32], by: Redeemer) -> CodeRedeemed;
+    /// Compares a typed address with the link's, and counts a wrong one, in one step. Spends no use.
+    try_address(token_hash: [u8; 32], typed: &EmailAddress) -> AddressTry;
+    /// Counts a wrong address and says how many there were; [`ADDRESS_TRIES`] or more: takes no typed address any more
+    /// (a link that does not exist says so at once). Prefer [`Store::try_address`], which cannot be raced.
+    wrong_address(token_hash: [u8; 32]) -> u32;
+    /// A used or expired link, the first time that a fresh letter is asked for on the strength of it; later `None`.
+    again_once(token_hash: [u8; 32]) -> Option<LinkRecord>;
+    /// Newest first.
+    list_links(filter: LinkFilter) -> Vec<LinkRecord>;
+    /// Takes back links that still let in, with the letters that wait to carry them. Says how many.
+    revoke_links(which: Which) -> u64;
+    /// The newest link that this browser asked for.
+    asked(site: &str, nonce_hash: [u8; 32]) -> Option<LinkRecord>;
+
+    /// Newest first.
+    list_sessions(filter: SessionFilter) -> Vec<SessionRecord>;
+    /// One session, ended or not; `None` after its absolute end.
+    session(id: SessionId) -> Option<SessionRecord>;
+    /// Notes a renewal. Neither date ever moves back; a revoked session is left alone.
+    touch_session(id: SessionId, seen_at: Timestamp, idle_until: Timestamp) -> ();
+    /// Ends sessions and says which. They stay in the snapshot's revoked list until their absolute end.
+    revoke_sessions(which: Which) -> Vec<SessionId>;
+    /// Ends every session of a person, known or not, by raising the generation; says the new one.
+    raise_generation(site: &str, email: &EmailAddress) -> u64;
+
+    /// Keeps a ticket.
+    put_ticket(ticket: NewTicket) -> ();
+    /// Takes a ticket: whoever shows it, it is gone. Good only in time, with its nonce, at its origin, and while its
+    /// session lives.
+    take_ticket(ticket_hash: [u8; 32], nonce_hash: [u8; 32], origin: &str) -> Option<TicketRecord>;
+
+    /// Adds or replaces a person. Switching somebody off raises the generation in the same step.
+    put_user(site: &str, profile: Profile) -> ();
+    /// Removes a person and raises the generation in the same step. False: nobody was there (nothing is raised).
+    remove_user(site: &str, email: &EmailAddress) -> bool;
+    /// Sorted by site and address.
+    list_users(site: Option<&str>) -> Vec<(String, Profile)>;
+
+    /// Takes up to `most` letters that are due, or whose lease ran out, for so long. Oldest first; expired ones are
+    /// erased on the way.
+    lease_letters(most: u32, lease: Duration, holder: &str) -> Vec<LeasedLetter>;
+    /// The relay has it: the body is erased. Counts even when the lease ran out meanwhile, because it is true.
+    letter_sent(id: &str, holder: &str) -> ();
+    /// It failed: again at `retry_at`, or dead (`None`). Ignored when somebody else holds it by now.
+    letter_failed(id: &str, holder: &str, error: &str, retry_at: Option<Timestamp>) -> ();
+    /// Newest first; delivered ones are shown for seven days.
+    list_letters() -> Vec<LetterRecord>;
+    /// Makes dead letters that still have their body due now; none named: all of them. Says how many.
+    retry_letters(ids: &[String]) -> u64;
+    /// Removes the letters named, in whatever state. Says how many.
+    drop_letters(ids: &[String]) -> u64;
+    /// When the next letter is due, or the next lease runs out.
+    next_letter_at() -> Option<Timestamp>;
+
+    /// Notes an event. Kept for a year.
+    audit(event: AuditEvent) -> ();
+    /// Oldest first.
+    audit_log(filter: AuditFilter) -> Vec<AuditEvent>;
+    /// As `audit_log`, but only what was noted after `cursor` (zero: everything), and the cursor for the next call.
+    audit_tail(filter: AuditFilter, cursor: i64) -> (Vec<AuditEvent>, i64);
+
+    /// Begins a new key epoch. Older ones are believed until `keep_until`; with `now_only` not at all any more, and
+    /// every link, session and ticket ends in the same step.
+    rotate_keys(now_only: bool, keep_until: Timestamp) -> KeyEpoch;
+    /// All that requests need to know in memory, read at one moment.
+    snapshot() -> Snapshot;
+    /// Changes whenever what `snapshot` says has changed, whichever process changed it.
+    version() -> i64;
+}

@@ -1,0 +1,142 @@
+#!/usr/bin/env bash
+# The one script to learn. Installs what the tests need (only what is missing), then checks the formatting, lints with
+# warnings as errors, runs every test there is, and ends with one line of totals. Exits with 0 only when something ran
+# and nothing failed. Works as root or through sudo, on a bare Debian with a Rust toolchain.
+#
+#   tests/check.sh            everything
+#   tests/check.sh --install  only the installing: afterwards plain `cargo test` has all it needs
+#
+# Installed: Debian packages (system wide; their services are kept from starting), a Python environment and axe-core
+# in .check/, which git ignores. A test whose program is missing fails; nothing is skipped.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 CARGO_TERM_COLOR=never
+readonly CHECK="$PWD/.check"
+readonly POLICY=/usr/sbin/policy-rc.d
+made_policy=""
+
+say() { printf '\n== %s\n' "$*"; }
+die() {
+    printf 'check: %s\n' "$*" >&2
+    echo "0 passed, 1 failed"
+    exit 1
+}
+
+root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo --preserve-env=DEBIAN_FRONTEND,LC_ALL "$@"
+    else die "needs root or sudo to run: $*"
+    fi
+}
+
+cleanup() { [ -z "$made_policy" ] || root rm -f "$POLICY"; }
+trap cleanup EXIT
+
+# PROGRAM PACKAGE…: the packages to install where PROGRAM is not to be found.
+wanted=()
+need() {
+    local program=$1
+    shift
+    # Debian keeps servers in sbin, which is not on everybody's path.
+    PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" command -v "$program" >/dev/null || wanted+=("$@")
+}
+
+install_debian() {
+    need cc build-essential
+    need make build-essential
+    need cmake cmake
+    need pkg-config pkg-config
+    need curl curl ca-certificates
+    need openssl openssl
+    need python3 python3 python3-venv python3-pip
+    need npm npm
+    need nginx nginx
+    need redis-server redis-server
+    need smtpd opensmtpd
+    need chromium chromium
+    need chromedriver chromium-driver
+    need systemd-socket-activate systemd
+    # Present without its venv half, Python makes an environment without pip.
+    if command -v python3 >/dev/null && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+        wanted+=(python3-venv python3-pip)
+    fi
+    [ ${#wanted[@]} -gt 0 ] || return 0
+    say "installing ${wanted[*]}"
+    # Servers must not start by being installed: the tests start their own, on their own ports.
+    if [ ! -e "$POLICY" ]; then
+        printf '#!/bin/sh\nexit 101\n' | root tee "$POLICY" >/dev/null && made_policy=yes
+        root chmod 755 "$POLICY"
+    fi
+    root apt-get update -qq || die "apt-get update failed"
+    root apt-get install -y -qq --no-install-recommends "${wanted[@]}" || die "cannot install: ${wanted[*]}"
+    cleanup
+    made_policy=""
+}
+
+install_python() {
+    [ -x "$CHECK/venv/bin/radicale" ] && "$CHECK/venv/bin/python" -c 'import aiosmtpd, radicale' 2>/dev/null && return 0
+    say "installing radicale and aiosmtpd into .check/venv"
+    # A half-made environment is made anew.
+    python3 -m venv --clear "$CHECK/venv" || die "python3 -m venv failed"
+    "$CHECK/venv/bin/python" -m pip install --quiet --disable-pip-version-check 'radicale==3.*' 'aiosmtpd==1.4.*' ||
+        die "pip could not install radicale and aiosmtpd"
+}
+
+install_axe() {
+    [ -s "$CHECK/axe.min.js" ] && return 0
+    say "fetching axe-core into .check"
+    local into
+    into=$(mktemp -d "$CHECK/axe.XXXXXX") || die "cannot write to .check"
+    (cd "$into" && npm pack --silent axe-core@4 >/dev/null && tar -xzf axe-core-*.tgz package/axe.min.js) ||
+        die "npm could not fetch axe-core"
+    mv "$into/package/axe.min.js" "$CHECK/axe.min.js"
+    rm -rf "$into"
+}
+
+command -v cargo >/dev/null || die "cargo is missing: install a Rust toolchain"
+mkdir -p "$CHECK"
+install_debian
+install_python
+install_axe
+[ "${1:-}" != --install ] || exit 0
+export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+# Browsers and a thousand connections at once want more files than the usual 1,024.
+ulimit -n "$(ulimit -Hn)" 2>/dev/null
+
+passed=0
+failed=0
+step() {
+    say "$*"
+    if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)) && echo "check: failed: $*"; fi
+}
+
+step cargo fmt --check
+step cargo clippy --locked --all-targets --quiet -- -D warnings
+
+say "cargo test --locked --no-fail-fast"
+readonly LOG="$CHECK/test.log"
+cargo test --locked --no-fail-fast 2>&1 | tee "$LOG"
+status=${PIPESTATUS[0]}
+# Lines like: test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s
+read -r ok bad ignored <<<"$(awk '/^test result: /{ for (i = 2; i <= NF; i++) { if ($i ~ /^passed;/) p += $(i-1)
+    if ($i ~ /^failed;/) f += $(i-1); if ($i ~ /^ignored;/) g += $(i-1) } } END { print p + 0, f + 0, g + 0 }' "$LOG")"
+if [ "$ignored" -gt 0 ]; then
+    echo "check: $ignored tests are marked as ignored; a test that cannot run fails"
+    bad=$((bad + ignored))
+fi
+# Something broke that no runner counted: it did not compile, or a test binary died.
+if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then
+    echo "check: cargo test ended with $status"
+    bad=1
+fi
+if [ $((ok + bad)) -eq 0 ]; then
+    echo "check: no test ran"
+    bad=1
+fi
+passed=$((passed + ok))
+failed=$((failed + bad))
+
+echo
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

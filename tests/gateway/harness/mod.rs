@@ -1,0 +1,44 @@
+//! What the promises are checked with: the real binary, an app that writes down what reaches it, a client that behaves
+//! like a browser, raw sockets, and a mailbox. Nothing here knows the gateway from the inside.
+
+pub mod app;
+pub mod authority;
+pub mod browser;
+pub mod gateway;
+pub mod letters;
+pub mod raw;
+pub mod smtp;
+
+use std::time::Duration;
+use std::time::Instant;
+
+/// How long anything may take before a test gives up. Generous: two cores are shared by many tests.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks again and again until there is an answer. The event ends it; the pause only spares the processor.
+pub async fn eventually<T, F, Fut>(what: &str, mut ask: F) -> T
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Option<T>>,
+{
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = ask().await {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// A port of the loopback that nobody listens on at this moment.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A file that `tests/check.sh` puts below `.check/`.
+pub fn installed(below: &str) -> String {
+    let path = format!("{}/.check/{below}", env!("CARGO_MANIFEST_DIR"));
+    assert!(std::path::Path::new(&path).exists(), "{path} is missing: run tests/check.sh --install first");
+    path
+}

@@ -1,0 +1,19 @@
+//! What was promised, checked through real sockets with the real binary: one file a promise. A test that cannot run
+//! here fails; `tests/check.sh --install` brings what is missing.
+
+mod harness;
+
+mod activation;
+mod code;
+mod concurrency;
+mod crash;
+mod hosts;
+mod hostile;
+mod json;
+mod other_browser;
+mod radicale;
+mod reload;
+mod revoke;
+mod sign_in;
+mod sign_out;
+mod tenants;
