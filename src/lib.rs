@@ -10,6 +10,7 @@
 
 pub mod clock;
 pub mod identity;
+pub mod login;
 pub mod mail;
 pub mod page;
 pub mod policy;
