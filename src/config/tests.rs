@@ -164,6 +164,7 @@ fn with(variables: &[(&str, &str)], credentials: Option<&Path>) -> Environment {
     Environment {
         variables: variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         credentials: credentials.map(Path::to_owned),
+        ..Environment::default()
     }
 }
 
