@@ -34,6 +34,8 @@ mod session;
 mod settings;
 mod start;
 mod status;
+#[cfg(test)]
+mod tests;
 mod token;
 mod verify;
 mod visitor;
