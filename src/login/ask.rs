@@ -53,8 +53,7 @@ pub(super) async fn post(call: Call, sent: Sent) -> Result<Response, Problem> {
         return page.draw(&call, StatusCode::UNPROCESSABLE_ENTITY);
     };
     if !limits::client_may(&call, "ask", call.visitor.site.limits.ask_per_client) {
-        let page =
-            door::Form { return_to: &return_to, email: email.as_str(), error: "try-later", note: "" };
+        let page = door::Form { return_to: &return_to, email: email.as_str(), error: "try-later", note: "" };
         return page.draw(&call, StatusCode::TOO_MANY_REQUESTS);
     }
     send(&call, &email, &return_to, &nonce).await?;

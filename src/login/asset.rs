@@ -26,9 +26,12 @@ pub(super) async fn get(call: Call, Path(name): Path<String>) -> Result<Response
         (kind, body.to_vec(), tag.to_owned())
     };
     let tag = format!("\"{tag}\"");
-    let same = call.headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(
-        |sent| sent.split(',').any(|one| one.trim().trim_start_matches("W/") == tag),
-    );
+    let same = call
+        .headers
+        .get_all(header::IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|sent| sent.split(',').any(|one| one.trim().trim_start_matches("W/") == tag));
     let mut response = if same {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
@@ -37,11 +40,8 @@ pub(super) async fn get(call: Call, Path(name): Path<String>) -> Result<Response
         Response::new(Body::from(body))
     };
     // Pages name a version, so the bytes behind that address never change; without one, ask again.
-    let cache = if call.query.is_empty() {
-        "public, no-cache"
-    } else {
-        "public, max-age=31536000, immutable"
-    };
+    let cache =
+        if call.query.is_empty() { "public, no-cache" } else { "public, max-age=31536000, immutable" };
     let headers = response.headers_mut();
     guard(headers, call.visitor.origin.secure());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));

@@ -87,7 +87,8 @@ mod tests {
             assert!(Code::parse(typed).unwrap() == plain, "{typed}");
         }
         assert_eq!(plain.shown(), "ABCD-2310");
-        for bad in ["", "ABCD-231", "ABCD-23100", "ABCU-2310", "ABCD-231é", "ABCD/2310", "\0\0\0\0\0\0\0\0"] {
+        for bad in ["", "ABCD-231", "ABCD-23100", "ABCU-2310", "ABCD-231é", "ABCD/2310", "\0\0\0\0\0\0\0\0"]
+        {
             assert!(Code::parse(bad).is_none(), "{bad}");
         }
     }

@@ -62,9 +62,9 @@ pub(super) async fn get(call: Call) -> Result<Response, Problem> {
     if let Some(waiting) = live.filter(|_| !other) {
         return wait_here(&call, waiting, &return_to, "", StatusCode::OK);
     }
-    let note = query
-        .get("note")
-        .and_then(|note| ["signed-out", "session-ended", "lost-post"].into_iter().find(|known| *known == note));
+    let note = query.get("note").and_then(|note| {
+        ["signed-out", "session-ended", "lost-post"].into_iter().find(|known| *known == note)
+    });
     let email = waiting.filter(|_| !other).map_or("", |waiting| waiting.shown.as_str());
     let email = if email.contains('…') { "" } else { email };
     let form = Form { return_to: &return_to, email, error: "", note: note.unwrap_or_default() };

@@ -150,7 +150,9 @@ impl Problem {
             ),
             Self::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too-many", "Wait a few minutes."),
             Self::NotSignedIn => (StatusCode::UNAUTHORIZED, "not-signed-in", "Nobody is signed in."),
-            Self::WrongCode => (StatusCode::FORBIDDEN, "wrong-code", "The code is not right, or has expired."),
+            Self::WrongCode => {
+                (StatusCode::FORBIDDEN, "wrong-code", "The code is not right, or has expired.")
+            }
             Self::CodesOff => {
                 (StatusCode::FORBIDDEN, "codes-off", "Too many wrong codes: use the link, or ask again.")
             }
@@ -253,8 +255,7 @@ pub(super) fn error_page(
     detail: &str,
     retry: &str,
 ) -> Result<Response, Problem> {
-    let own =
-        ErrorPage { status: status.as_u16(), kind, detail, retry, reference: frame.reference };
+    let own = ErrorPage { status: status.as_u16(), kind, detail, retry, reference: frame.reference };
     frame.page(status, "error.html", own)
 }
 

@@ -2,7 +2,7 @@
 //! another origin frame, script or read them.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::StatusCode;
@@ -69,7 +69,7 @@ impl Frame<'_> {
         page: &str,
         own: C,
     ) -> Result<Response, Problem> {
-        let nonce = STANDARD_NO_PAD.encode(self.nonce);
+        let nonce = URL_SAFE_NO_PAD.encode(self.nonce);
         let common = Common {
             nonce: &nonce,
             prefix: self.prefix,
@@ -103,9 +103,7 @@ impl Frame<'_> {
     pub(super) fn json<C: Serialize>(&self, status: StatusCode, value: &C) -> Result<Response, Problem> {
         let body = serde_json::to_vec(value).map_err(|error| Problem::Internal(error.to_string()))?;
         let mut response = self.bare(status, Body::from(body));
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }
 
@@ -134,10 +132,7 @@ pub(super) fn guard(headers: &mut HeaderMap, secure: bool) {
     headers.insert("cross-origin-opener-policy", HeaderValue::from_static("same-origin"));
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
     if secure {
-        headers.insert(
-            header::STRICT_TRANSPORT_SECURITY,
-            HeaderValue::from_static("max-age=31536000"),
-        );
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
     }
 }
 

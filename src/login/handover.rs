@@ -88,12 +88,8 @@ impl Login {
         note: &str,
     ) -> Result<Response, Problem> {
         let site = &visitor.site.site;
-        let mut to = format!(
-            "{}{}/login?return_to={}",
-            site.url.as_str(),
-            self.parts.prefix,
-            door::encoded(place)
-        );
+        let mut to =
+            format!("{}{}/login?return_to={}", site.url.as_str(), self.parts.prefix, door::encoded(place));
         if !note.is_empty() {
             to = format!("{to}&note={note}");
         }
@@ -103,9 +99,8 @@ impl Login {
         }
         let keys = self.parts.keys.current();
         let now = self.parts.clock.now();
-        let nonce = self
-            .nonce(visitor, headers, &keys, now)
-            .unwrap_or_else(|| Nonce::new(&self.parts.random));
+        let nonce =
+            self.nonce(visitor, headers, &keys, now).unwrap_or_else(|| Nonce::new(&self.parts.random));
         let mark = URL_SAFE_NO_PAD.encode(nonce.hash());
         let mut response = frame.see_other(&format!("{to}&host_nonce={mark}"))?;
         let names = &visitor.cookies;
@@ -120,7 +115,8 @@ impl Login {
 pub(super) fn to_sign_in(call: &Call, wish: Option<&str>) -> Result<Response, Problem> {
     let site = &call.visitor.site.site;
     let here = format!("{}/", call.visitor.origin.as_str());
-    let place = super::return_to::place(site, &call.visitor.origin, &call.login.parts.prefix, wish.unwrap_or("/"));
+    let place =
+        super::return_to::place(site, &call.visitor.origin, &call.login.parts.prefix, wish.unwrap_or("/"));
     call.login.redirect(&call.visitor, &call.headers, &place.unwrap_or(here), "")
 }
 

@@ -119,7 +119,8 @@ async fn end_all(call: &Call, session: &Current) -> Result<(), StoreError> {
 
 /// A page of ours, or a program that shows its token and sends no cookie: then nobody else can have sent it.
 fn by_own_page_or_bearer(call: &Call, sent: &Sent) -> Result<(), Problem> {
-    let bearer = call.headers.contains_key(header::AUTHORIZATION) && !call.headers.contains_key(header::COOKIE);
+    let bearer =
+        call.headers.contains_key(header::AUTHORIZATION) && !call.headers.contains_key(header::COOKIE);
     if bearer {
         return Ok(());
     }

@@ -27,7 +27,8 @@ pub(super) fn letter_may(call: &Call, email: &EmailAddress, nonce: &Nonce, admit
     let site = call.site();
     if nonce.knows(&call.keys, site, email, call.now) {
         let browser = hex(&nonce.hash());
-        return store.spend(&format!("ask {site} familiar {browser} {email}"), limits.ask_per_address) && admitted;
+        return store.spend(&format!("ask {site} familiar {browser} {email}"), limits.ask_per_address)
+            && admitted;
     }
     store.spend(&format!("ask {site} address {}", email.untagged()), limits.ask_per_address)
         && admitted

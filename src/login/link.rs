@@ -89,7 +89,9 @@ impl fmt::Display for MakeLinkError {
             Self::ReturnTo(wish) => {
                 write!(f, "{wish:?} is no place of this site; write an address on one of its hosts")
             }
-            Self::NoUses => f.write_str("a link with no uses lets nobody in; write 1 or more, or \"unlimited\""),
+            Self::NoUses => {
+                f.write_str("a link with no uses lets nobody in; write 1 or more, or \"unlimited\"")
+            }
             Self::NoMail(site) => write!(f, "{site:?} has no mail to send it by; set mail.url and mail.from"),
             Self::Store(error) => error.fmt(f),
             Self::Internal(why) => write!(f, "the link could not be made: {why}"),
@@ -115,8 +117,7 @@ pub async fn make_link(
     email: &EmailAddress,
     options: LinkOptions,
 ) -> Result<MadeLink, MakeLinkError> {
-    let settings =
-        parts.sites.get(site).ok_or_else(|| MakeLinkError::UnknownSite(site.to_owned()))?.clone();
+    let settings = parts.sites.get(site).ok_or_else(|| MakeLinkError::UnknownSite(site.to_owned()))?.clone();
     let now = parts.clock.now();
     let stored = parts.standing.profile(site, email);
     let who = settings.site.identity(email, stored.as_deref(), now);
@@ -196,12 +197,10 @@ pub(super) fn put_together(
 ) -> Result<Made, Failure> {
     let name = &site.site.name;
     let expires_at = wish.lifetime.map(|lifetime| now + lifetime);
-    let token =
-        token::mint(keys, &parts.random, &site.site, wish.email, expires_at).map_err(Failure::Key)?;
+    let token = token::mint(keys, &parts.random, &site.site, wish.email, expires_at).map_err(Failure::Key)?;
     let url = format!("{}{}/verify?token={}", site.site.url.as_str(), parts.prefix, token.text);
     let asked_by = wish.asked_by.filter(|_| site.link.code);
-    let code =
-        asked_by.map(|(nonce, seed)| Code::derive(keys, name, nonce.bytes(), wish.email, &seed));
+    let code = asked_by.map(|(nonce, seed)| Code::derive(keys, name, nonce.bytes(), wish.email, &seed));
     let shown = code.as_ref().map(Code::shown).unwrap_or_default();
     let draft = letter::Draft {
         email: wish.email,

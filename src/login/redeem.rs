@@ -114,11 +114,7 @@ pub(super) async fn code(
 
 /// The session of a link that this browser has just redeemed, given to it a second time: the first answer was lost, or
 /// a second click was faster. `None`: the session is no longer there.
-pub(super) async fn resume(
-    call: &Call,
-    record: &LinkRecord,
-    to: &str,
-) -> Result<Option<Response>, Problem> {
+pub(super) async fn resume(call: &Call, record: &LinkRecord, to: &str) -> Result<Option<Response>, Problem> {
     let Some(id) = record.session else { return Ok(None) };
     let parts = &call.login.parts;
     let Some(found) = parts.store.session(id).await? else { return Ok(None) };
@@ -163,12 +159,7 @@ fn own_session(call: &Call) -> Option<SessionId> {
 }
 
 /// The session is in the store: tell the browser.
-async fn welcome(
-    call: &Call,
-    record: &LinkRecord,
-    begun: Begun,
-    entry: Entry,
-) -> Result<Response, Problem> {
+async fn welcome(call: &Call, record: &LinkRecord, begun: Begun, entry: Entry) -> Result<Response, Problem> {
     let parts = &call.login.parts;
     let Begun { id, ends_at, generation } = begun;
     if !entry.program
@@ -183,13 +174,7 @@ async fn welcome(
         parts.standing.revoke(id, ends_at);
         return Err(not_allowed(call, record));
     }
-    let term = session::Term {
-        id,
-        email: &record.email,
-        generation,
-        began: call.now,
-        ends_at,
-    };
+    let term = session::Term { id, email: &record.email, generation, began: call.now, ends_at };
     let claims = session::claims(&call.visitor, &term, call.now);
     let token = session::token(&call.keys, &claims)?;
     call.audit("link.redeemed", record.email.as_str(), &record.id);

