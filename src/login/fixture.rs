@@ -80,17 +80,17 @@ fn pages() -> Arc<Pages> {
 }
 
 pub fn settings() -> SiteSettings {
-    let quota = |count| Quota { count, per: Duration::from_secs(900) };
+    let quota = |count| Quota { count, per: Duration::from_mins(15) };
     SiteSettings {
         site: Arc::new(site()),
         link: LinkSettings {
-            lifetime: Some(Duration::from_secs(600)),
+            lifetime: Some(Duration::from_mins(10)),
             code: true,
             other_browser: OtherBrowser::TypeAddress,
         },
         session: SessionSettings {
-            lifetime: Duration::from_secs(30 * 86_400),
-            idle: Duration::from_secs(7 * 86_400),
+            lifetime: Duration::from_hours(30 * 24),
+            idle: Duration::from_hours(7 * 24),
             remember: Remember::Always,
             cookie: "linkgate".into(),
         },
@@ -176,7 +176,7 @@ impl World {
         let holder = self.holder.uuid();
         let store = &self.login.parts.store;
         let mut letters = Vec::new();
-        for leased in store.lease_letters(50, Duration::from_secs(60), &holder).await.unwrap() {
+        for leased in store.lease_letters(50, Duration::from_mins(1), &holder).await.unwrap() {
             store.letter_sent(&leased.id, &holder).await.unwrap();
             letters.push(mail::open(&leased.sealed, &leased.site, &keys()).unwrap());
         }

@@ -86,7 +86,6 @@ impl Login {
     }
 
     /// Our own pages, without the prefix. Every request must carry a [`Visitor`] among its extensions.
-    #[must_use]
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/", get(start::get))
@@ -117,9 +116,10 @@ impl Login {
             nonce: self.parts.random.bytes(),
         }
     }
+}
 
-    fn nonce(&self, visitor: &Visitor, headers: &HeaderMap, keys: &Keys, now: Timestamp) -> Option<Nonce> {
-        let (site, origin) = (&visitor.site.site.name, visitor.origin.as_str());
-        call::one_good(headers, &visitor.cookies.nonce, |text| Nonce::read(keys, site, origin, text, now))
-    }
+/// The browser's nonce on the visitor's host: of several cookies of that name exactly one must be good.
+fn nonce_of(visitor: &Visitor, headers: &HeaderMap, keys: &Keys, now: Timestamp) -> Option<Nonce> {
+    let (site, origin) = (&visitor.site.site.name, visitor.origin.as_str());
+    call::one_good(headers, &visitor.cookies.nonce, |text| Nonce::read(keys, site, origin, text, now))
 }

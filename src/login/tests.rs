@@ -265,7 +265,7 @@ async fn another_persons_link_asks_first_and_ends_the_old_session() {
 async fn an_expired_or_used_link_gives_one_fresh_letter() {
     let (world, mut browser) = (World::new(), Browser::default());
     let (link, _) = world.ask(&mut browser, ALICE, "/a").await;
-    world.clock.advance(Duration::from_secs(600));
+    world.clock.advance(Duration::from_mins(10));
     let page = world.go(&mut browser, HERE, &link).await;
     assert_eq!(page.status, StatusCode::GONE);
     assert!(page.body.contains("name=\"again\""), "{}", page.body);
