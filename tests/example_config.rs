@@ -23,7 +23,7 @@ fn switched_on(folder: &Path) -> String {
     }
     for file in ["secret", "secret.old", "mail.password", "fallback.password", "wiki.password", "wiki-fallback.password"] {
         let path = folder.join(file);
-        fs::write(&path, format!("{file} and then some more characters")).unwrap();
+        fs::write(&path, format!("{:A<43}", file.replace('.', "_"))).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
     fs::create_dir(folder.join("pages")).unwrap();

@@ -11,6 +11,7 @@ use super::secrets;
 use super::settings::{ConnectionLimits, Listen, LogFormat, LogSettings, Master, Tls, Trusted};
 use super::tree::Table;
 use super::values;
+use crate::identity::MasterSecret;
 use crate::secret::Secret;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -167,12 +168,12 @@ pub fn master(root: &Reader<'_>, state_dir: &std::path::Path) -> Master {
 }
 
 fn long_enough(secret: &Secret<String>, wrong: impl FnOnce(String, String)) -> bool {
-    let long = secret.expose().len() >= 32;
-    if !long {
-        let cure = "make one of at least 32 random characters: openssl rand -base64 32";
-        wrong("this secret is too short to be safe".into(), cure.into());
+    let usable = MasterSecret::decode(secret.expose());
+    if let Err(error) = &usable {
+        let cure = "make one with: openssl rand -base64 32";
+        wrong(format!("this secret cannot be used: {error}"), cure.into());
     }
-    long
+    usable.is_ok()
 }
 
 /// `drain`.

@@ -76,7 +76,7 @@ const BAD: &[(&str, &str, &str, &str, &str)] = &[
     ("trusted_proxies = [\"10.0.0.1/8\"]", "", "", "c.toml:1:20: trusted_proxies:", "10.0.0.0/8"),
     ("trusted_proxies = [\"unix\"]", "", "", "c.toml:1:19: trusted_proxies: nothing listens on a Unix socket", "unix:/run"),
     ("prefix = \"/\"", "", "", "c.toml:1:10: prefix: \"/\" cannot be taken", "/.linkgate"),
-    ("secret = \"short\"", "", "", "c.toml:1:10: secret: this secret is too short", "openssl rand"),
+    ("secret = \"short\"", "", "", "c.toml:1:10: secret: this secret cannot be used", "openssl rand"),
     ("", "", "[monitor]\nlisten = \"0.0.0.0:9080\"", "c.toml:11:10: monitor.listen: 0.0.0.0 can be reached from outside", "127.0.0.1"),
     ("", "", "[tls]\ncertificate = \"/nowhere.pem\"", "c.toml:11:15: tls.certificate: its key is missing", "key ="),
     ("", "", "[log]\nlevel = \"loud\"", "c.toml:11:9: log.level: \"loud\" cannot be taken", "debug"),
