@@ -14,5 +14,8 @@ fn main() {
         let env = linkgate::config::Environment::process();
         runtime.block_on(cli::serve::run(std::path::Path::new(&args[3]), &env))
     };
-    if let Err(e) = out { eprintln!("{e:?}"); std::process::exit(1) }
+    if let Err(e) = out {
+        eprintln!("{e:?}");
+        std::process::exit(1)
+    }
 }

@@ -27,6 +27,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use self::mistake::nearest;
 use self::reader::{Log, Reader};
 use self::tree::Table;
+use crate::identity::MasterSecret;
 use crate::policy::Sites;
 use crate::random::Random;
 use crate::secret::Secret;
@@ -251,6 +252,20 @@ impl Loaded {
         Ok(std::iter::once(present).chain(self.master.previous.iter().cloned()).collect())
     }
 
+    /// As [`Loaded::master_secrets`], ready to derive keys from. A secret that is base64 counts as the bytes it stands
+    /// for, any other as its own characters.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn masters(&self, random: &Random) -> Result<Vec<MasterSecret>, String> {
+        let master = |secret: &Secret<String>| {
+            MasterSecret::decode(secret.expose())
+                .or_else(|_| MasterSecret::new(secret.expose().as_bytes().to_vec()))
+                .map_err(|error| error.to_string())
+        };
+        self.master_secrets(random)?.iter().map(master).collect()
+    }
+
     fn generated_secret(&self, random: &Random) -> Result<Secret<String>, String> {
         let path = &self.master.generated;
         if let Some(secret) = secrets::read_own(path)? {
@@ -278,3 +293,6 @@ impl Loaded {
         secrets::read_own(path)?.ok_or_else(|| format!("{} came and went; try again", path.display()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,7 +72,12 @@ impl<'a> Reader<'a> {
     }
 
     fn ask(&self, key: &str) -> Option<&'a Value> {
-        self.log.asked.borrow_mut().insert(join(self.path, key));
+        let full = join(self.path, key);
+        // A site's table lies over the file's table of the same name: both are read through it.
+        if let Some(base) = full.strip_prefix("site.") {
+            self.log.asked.borrow_mut().insert(base.to_owned());
+        }
+        self.log.asked.borrow_mut().insert(full);
         self.table.get(key)
     }
 

@@ -49,7 +49,8 @@ pub fn site(root: &Reader<'_>, table: &Table, prefix: &str) -> Option<SiteSettin
 
     let section = |key: &str| merged(root, &reader, key);
     let (link, session, limits) = (section("link"), section("session"), section("limits"));
-    let path = |key: &str| join("site", key);
+    // Named as written: what a site inherits is the file's.
+    let path = |key: &str| if table.get(key).is_some() { join("site", key) } else { key.to_owned() };
     let mail = mail_of(root, &reader, &name, sign_in);
     let look = look(&reader);
     let texts = reader.texts("text");

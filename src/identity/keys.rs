@@ -480,6 +480,24 @@ mod tests {
     }
 
     #[test]
+    fn a_session_token_with_a_long_address_fits_its_cookie() {
+        use crate::identity::{SessionClaims, SessionId};
+        let claims = SessionClaims {
+            sid: SessionId::from_bytes([255; 16]).to_string(),
+            sub: format!("{}@{}.example", "a".repeat(60), "b".repeat(31)),
+            iss: "wiki.example.com".to_owned(),
+            aud: "https://wiki.example.com".to_owned(),
+            iat: 1_700_000_000,
+            exp: 1_700_000_000,
+            end: 1_700_000_000,
+            generation: 12,
+        };
+        assert_eq!(claims.sub.len(), 100);
+        let token = keys().sign(TokenKind::Session, &claims).unwrap();
+        assert!("__Host-linkgate=".len() + token.len() <= 500, "{}", token.len());
+    }
+
+    #[test]
     fn tags_know_where_their_parts_begin_and_what_they_are_for() {
         let tag = keys().mac(Purpose::Nonce, &[b"ab", b"c"]);
         assert!(keys().mac_matches(Purpose::Nonce, &[b"ab", b"c"], &tag, now()));

@@ -107,7 +107,13 @@ impl Login {
 
     /// A page with the site's face and the guards of our own answers, for rooms that add pages (the demo's inbox).
     #[must_use]
-    pub fn page<C: serde::Serialize>(&self, visitor: &Visitor, headers: &HeaderMap, page: &str, own: C) -> Response {
+    pub fn page<C: serde::Serialize>(
+        &self,
+        visitor: &Visitor,
+        headers: &HeaderMap,
+        page: &str,
+        own: C,
+    ) -> Response {
         let frame = self.frame(visitor, headers);
         frame.page(http::StatusCode::OK, page, own).unwrap_or_else(IntoResponse::into_response)
     }

@@ -35,6 +35,7 @@ impl Limits {
         let full_at = buckets.get(&key).map_or(now, |at| (*at).clamp(now, now.saturating_add(per)));
         let next = full_at.saturating_add(step);
         if next > now.saturating_add(per) {
+            buckets.insert(key, full_at);
             return false;
         }
         if buckets.len() >= MOST && !buckets.contains_key(&key) {
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
 
-    const FIVE: Quota = Quota { count: 5, per: Duration::from_secs(900) };
+    const FIVE: Quota = Quota { count: 5, per: Duration::from_mins(15) };
 
     fn clock() -> Clock {
         Clock::manual(Timestamp::from_seconds(1_700_000_000))
@@ -128,7 +129,7 @@ mod tests {
         while limits.spend("a", FIVE, late) {}
         let early = Timestamp::from_seconds(1_000_000_000);
         assert!(!limits.spend("a", FIVE, early));
-        assert!(limits.spend("a", FIVE, early + Duration::from_secs(900)));
+        assert!(limits.spend("a", FIVE, early + Duration::from_mins(15)));
     }
 
     #[test]

@@ -130,7 +130,7 @@ verbs! {
     again_once(token_hash: [u8; 32]) -> Option<LinkRecord>;
     /// Newest first.
     list_links(filter: LinkFilter) -> Vec<LinkRecord>;
-    /// Takes links back, with the letters that still wait to carry them. Says how many.
+    /// Takes back links that still let in, with the letters that wait to carry them. Says how many.
     revoke_links(which: Which) -> u64;
     /// The newest link that this browser asked for.
     asked(site: &str, nonce_hash: [u8; 32]) -> Option<LinkRecord>;

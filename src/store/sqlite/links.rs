@@ -214,10 +214,10 @@ fn count_wrong(tx: &Tx<'_>, token_hash: [u8; 32]) -> Result<u32, StoreError> {
     Ok(counted.unwrap_or(ADDRESS_TRIES))
 }
 
-/// `condition` begins to count its parameters at `?2`.
+/// Only links that still let in: what was used or expired stays so, and its page can say so. `:now` is the first
+/// parameter; `condition` begins to count its own at `?2`.
 fn revoke(tx: &Tx<'_>, condition: &str, values: &[&dyn ToSql]) -> Result<u64, StoreError> {
-    let sql =
-        format!("UPDATE links SET revoked_at = ?1 WHERE revoked_at IS NULL AND {condition} RETURNING id");
+    let sql = format!("UPDATE links SET revoked_at = :now WHERE {LIVE} AND {condition} RETURNING id");
     let mut all: Vec<&dyn ToSql> = vec![&tx.now];
     all.extend(values);
     let ids: Vec<String> =

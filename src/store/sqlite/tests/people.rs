@@ -1,0 +1,155 @@
+//! People, sessions, key epochs, and what is told to memory.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Bench, alice, bob, session_id};
+use crate::identity::Profile;
+use crate::identity::Standing;
+use crate::store::{CodeRedeemed, Redeemed, SessionFilter, Which};
+
+fn profile() -> Profile {
+    Profile {
+        name: "Alice".to_owned(),
+        id: "1017".to_owned(),
+        groups: vec!["staff".to_owned(), "a, \"b\"".to_owned()],
+        attributes: BTreeMap::from([("role".to_owned(), "editor".to_owned())]),
+        ..Profile::bare(alice())
+    }
+}
+
+#[tokio::test]
+async fn a_person_comes_back_as_they_were_put_and_each_site_has_its_own() {
+    let bench = Bench::new();
+    bench.store.put_user("wiki", profile()).await.unwrap();
+    bench.store.put_user("other", Profile::bare(bob())).await.unwrap();
+    let all = bench.store.list_users(None).await.unwrap();
+    assert_eq!(all, [("other".to_owned(), Profile::bare(bob())), ("wiki".to_owned(), profile())]);
+    assert_eq!(bench.store.list_users(Some("wiki")).await.unwrap().len(), 1);
+    let until = Some(bench.in_minutes(5));
+    bench.store.put_user("wiki", Profile { until, ..profile() }).await.unwrap();
+    assert_eq!(bench.store.list_users(Some("wiki")).await.unwrap()[0].1.until, until);
+}
+
+#[tokio::test]
+async fn removal_and_switching_off_raise_the_generation_and_it_never_falls() {
+    let bench = Bench::new();
+    let generation = async || {
+        let people = bench.store.snapshot().await.unwrap().people;
+        people.into_iter().find(|p| p.email == alice()).map_or(0, |p| p.generation)
+    };
+    bench.store.put_user("wiki", profile()).await.unwrap();
+    assert_eq!(generation().await, 0);
+    bench.store.put_user("wiki", Profile { disabled: true, ..profile() }).await.unwrap();
+    assert_eq!(generation().await, 1);
+    bench.store.put_user("wiki", Profile { disabled: true, ..profile() }).await.unwrap();
+    assert_eq!(generation().await, 1);
+    assert!(bench.store.remove_user("wiki", &alice()).await.unwrap());
+    assert!(!bench.store.remove_user("wiki", &alice()).await.unwrap());
+    assert_eq!(generation().await, 2);
+    assert!(bench.store.list_users(None).await.unwrap().is_empty());
+    bench.store.put_user("wiki", profile()).await.unwrap();
+    assert_eq!(generation().await, 2);
+    assert_eq!(bench.store.raise_generation("wiki", &alice()).await.unwrap(), 3);
+    assert_eq!(bench.store.raise_generation("wiki", &bob()).await.unwrap(), 1);
+    assert_eq!(bench.store.list_users(None).await.unwrap(), [("wiki".to_owned(), profile())]);
+}
+
+#[tokio::test]
+async fn a_revoked_session_is_remembered_until_its_absolute_end() {
+    let bench = Bench::new();
+    let session = bench.signed_in(1).await;
+    let other = bench.signed_in(2).await;
+    let live = SessionFilter { live: true, ..SessionFilter::default() };
+    assert_eq!(bench.store.list_sessions(live.clone()).await.unwrap().len(), 2);
+    let ids = vec![session.to_string(), "no id".to_owned(), session_id(99).to_string()];
+    assert_eq!(bench.store.revoke_sessions(Which::Ids(ids.clone())).await.unwrap(), [session]);
+    assert!(bench.store.revoke_sessions(Which::Ids(ids)).await.unwrap().is_empty());
+    let left = bench.store.list_sessions(live).await.unwrap();
+    assert_eq!(left.iter().map(|s| s.id).collect::<Vec<_>>(), [other]);
+    bench.days(29);
+    bench.store.sweep().await.unwrap();
+    assert_eq!(bench.store.snapshot().await.unwrap().revoked.len(), 1);
+    bench.days(1);
+    bench.store.sweep().await.unwrap();
+    assert_eq!(bench.store.snapshot().await.unwrap().revoked.len(), 1);
+    bench.minutes(1);
+    assert_eq!(bench.store.sweep().await.unwrap().sessions, 2);
+    assert!(bench.store.snapshot().await.unwrap().revoked.is_empty());
+}
+
+#[tokio::test]
+async fn a_renewal_moves_the_idle_end_forward_only_and_wakes_nobody_up() {
+    let bench = Bench::new();
+    let session = bench.signed_in(1).await;
+    let before = bench.store.version().await.unwrap();
+    let later = bench.in_minutes(8 * 24 * 60);
+    bench.store.touch_session(session, bench.in_minutes(1), later).await.unwrap();
+    bench.store.touch_session(session, bench.clock.now(), bench.clock.now()).await.unwrap();
+    let seen = bench.store.session(session).await.unwrap().unwrap();
+    assert_eq!((seen.seen_at, seen.idle_until), (bench.in_minutes(1), later));
+    assert_eq!(bench.store.version().await.unwrap(), before);
+    bench.store.revoke_sessions(Which::All(None)).await.unwrap();
+    bench.store.touch_session(session, later, later).await.unwrap();
+    assert_eq!(bench.store.session(session).await.unwrap().unwrap().seen_at, bench.in_minutes(1));
+}
+
+#[tokio::test]
+async fn what_one_process_changes_another_sees_by_the_version() {
+    let bench = Bench::new();
+    let command_line = bench.another();
+    let standing = Standing::new();
+    standing.apply(bench.store.snapshot().await.unwrap(), bench.clock.now());
+    let session = bench.signed_in(1).await;
+    let before = bench.store.version().await.unwrap();
+    command_line.put_link(bench.link(2), None).await.unwrap();
+    assert_eq!(bench.store.version().await.unwrap(), before, "a link changes nothing that memory holds");
+    command_line.revoke_sessions(Which::Email(Some("wiki".into()), alice())).await.unwrap();
+    let revoked = bench.store.version().await.unwrap();
+    assert_ne!(revoked, before);
+    let snapshot = bench.store.snapshot().await.unwrap();
+    assert_eq!(snapshot.version, revoked);
+    standing.apply(snapshot, bench.clock.now());
+    assert!(standing.is_revoked(&session));
+    command_line.put_user("wiki", profile()).await.unwrap();
+    standing.apply(bench.store.snapshot().await.unwrap(), bench.clock.now());
+    assert_eq!(*standing.profile("wiki", &alice()).unwrap(), profile());
+    bench.store.raise_generation("wiki", &alice()).await.unwrap();
+    assert_ne!(command_line.version().await.unwrap(), revoked);
+    assert_eq!(command_line.version().await.unwrap(), bench.store.version().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_key_rotation_keeps_the_old_epoch_until_its_end() {
+    let bench = Bench::new();
+    let first = bench.store.snapshot().await.unwrap().epochs;
+    assert_eq!((first.len(), first[0].id.len(), first[0].accepted_until), (1, 8, None));
+    let session = bench.signed_in(1).await;
+    let until = bench.in_minutes(60);
+    let second = bench.store.rotate_keys(false, until).await.unwrap();
+    let epochs = bench.store.snapshot().await.unwrap().epochs;
+    assert_eq!((epochs[0].clone(), epochs[1].accepted_until), (second, Some(until)));
+    // A later rotation never gives an old key more time.
+    bench.store.rotate_keys(false, until + Duration::from_hours(1)).await.unwrap();
+    assert_eq!(bench.store.snapshot().await.unwrap().epochs[2].accepted_until, Some(until));
+    assert!(bench.store.session(session).await.unwrap().unwrap().revoked_at.is_none());
+    bench.minutes(60);
+    bench.store.sweep().await.unwrap();
+    assert_eq!(bench.store.snapshot().await.unwrap().epochs.len(), 2);
+}
+
+#[tokio::test]
+async fn a_key_rotation_at_once_ends_everything() {
+    let bench = Bench::new();
+    let session = bench.signed_in(1).await;
+    bench.store.put_link(bench.link_with_code(2, 7), Some(bench.letter("letter-2"))).await.unwrap();
+    bench.store.rotate_keys(true, bench.in_minutes(60)).await.unwrap();
+    let snapshot = bench.store.snapshot().await.unwrap();
+    assert_eq!(snapshot.epochs[1].accepted_until, Some(bench.clock.now()));
+    assert_eq!(snapshot.revoked.len(), 1);
+    assert!(bench.store.session(session).await.unwrap().unwrap().revoked_at.is_some());
+    assert!(matches!(bench.store.redeem([2; 32], bench.redeemer(9)).await.unwrap(), Redeemed::Revoked(_)));
+    let code = bench.store.redeem_code("wiki", [100; 32], [7; 32], bench.redeemer(9)).await.unwrap();
+    assert_eq!(code, CodeRedeemed::None);
+    assert!(bench.store.lease_letters(9, Duration::from_mins(1), "a").await.unwrap().is_empty());
+}

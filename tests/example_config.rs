@@ -1,0 +1,80 @@
+//! config.toml.example loads, as it is and with everything in it switched on, and every key appears in it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use linkgate::config::{self, Environment, Kind};
+
+const EXAMPLE: &str = include_str!("../config.toml.example");
+
+#[test]
+fn the_example_is_a_configuration_as_it_is() {
+    let (loaded, _) =
+        config::load_text(EXAMPLE, Path::new("/etc/linkgate/config.toml"), &Environment::default()).unwrap();
+    assert_eq!(loaded.sites.len(), 1);
+}
+
+/// The example with every commented key taken as written; files that it names are made.
+fn switched_on(folder: &Path) -> String {
+    for file in ["people.txt", "logo.svg", "fullchain.pem", "privkey.pem", "photos.pem", "photos.key", "relay-ca.pem"] {
+        fs::write(folder.join(file), "someone@example.com\n").unwrap();
+    }
+    for file in ["secret", "secret.old", "mail.password", "fallback.password", "wiki.password", "wiki-fallback.password"] {
+        let path = folder.join(file);
+        fs::write(&path, format!("{file} and then some more characters")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    fs::create_dir(folder.join("pages")).unwrap();
+    let on: Vec<String> = EXAMPLE
+        .lines()
+        .map(|line| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => rest.to_owned(),
+            _ => line.to_owned(),
+        })
+        // Either a secret or its file.
+        .filter(|line| !line.starts_with("password = ") && !line.starts_with("secret = "))
+        .collect();
+    on.join("\n")
+        .replace("/etc/linkgate/", &format!("{}/", folder.display()))
+        .replace("listen = [\"http://127.0.0.1:8080\"]", "listen = [\"http://127.0.0.1:8080\", \"https://[::]:443\"]")
+}
+
+#[test]
+fn every_commented_line_of_the_example_is_right_and_every_key_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = switched_on(folder.path());
+    let (_, asked) = config::load_text(&text, &folder.path().join("config.toml"), &Environment::default())
+        .unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let unread: Vec<String> = config::all_keys()
+        .into_iter()
+        .filter(|(_, kind)| !matches!(kind, Kind::Later))
+        .map(|(key, _)| key)
+        // [site.mail] over [mail] is read under the one name or the other.
+        .filter(|key| !asked.contains(key))
+        .collect();
+    assert!(unread.is_empty(), "keys that nothing reads: {unread:?}");
+}
+
+#[test]
+fn every_key_appears_in_the_example() {
+    let mut section = String::new();
+    let mut seen = BTreeSet::new();
+    for line in EXAMPLE.lines() {
+        let line = line.strip_prefix('#').unwrap_or(line);
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.trim_start_matches('[').split(']').next().unwrap().to_owned();
+            seen.insert(section.clone());
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| !key.contains(' ')) {
+            seen.insert(if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") });
+        }
+    }
+    let missing: Vec<String> = config::all_keys()
+        .into_iter()
+        .filter(|(_, kind)| !matches!(kind, Kind::Later))
+        .map(|(key, _)| key)
+        .filter(|key| !seen.contains(key))
+        .collect();
+    assert!(missing.is_empty(), "not in config.toml.example: {missing:?}");
+}
