@@ -3,6 +3,8 @@
 use crate::harness::app::App;
 use crate::harness::browser::Browser;
 use crate::harness::gateway::Gateway;
+use crate::harness::gateway::HEAD;
+use crate::harness::gateway::Place;
 
 const ALICE: &str = "alice@example.com";
 
@@ -261,10 +263,10 @@ async fn invited_only_means_that_nobody_gets_a_letter_by_asking() {
 }
 
 #[tokio::test]
-async fn an_empty_allow_list_lets_nobody_in() {
+async fn who_is_on_no_list_gets_no_letter_even_when_another_site_lists_them() {
     let app = App::start().await;
     let gateway = Gateway::start(&format!(
-        "[[site]]\nname = \"wiki\"\nurl = \"http://localhost:@PORT@\"\nupstream = \"{0}\"\nallow = []\n\
+        "[[site]]\nname = \"wiki\"\nurl = \"http://localhost:@PORT@\"\nupstream = \"{0}\"\nallow = [\"bob@example.com\"]\n\
          [[site]]\nname = \"open\"\nurl = \"http://open.localhost:@PORT@\"\nupstream = \"{0}\"\nallow = [\"{ALICE}\"]\n",
         app.url()
     ))
@@ -273,11 +275,29 @@ async fn an_empty_allow_list_lets_nobody_in() {
     let page = gateway.login_page(&browser, &gateway.url("/")).await;
     let fields = [("email", ALICE), ("return_to", &page.field("return_to"))];
     browser.post_form(&gateway.url("/.linkgate/login"), &fields).await.expect(303);
-    // A letter for the other site overtakes it only if there is none.
+    // Letters go out in order: one that is asked for later would come after it.
     let open = format!("http://open.localhost:{}/", gateway.place.port);
     let letter = gateway.ask(&Browser::new(), ALICE, &open).await;
     assert!(letter.link.starts_with("http://open.localhost"), "{}", letter.link);
     assert_eq!(gateway.letters().len(), 1);
+}
+
+#[tokio::test]
+async fn an_empty_allow_list_is_an_error_that_names_line_and_cure() {
+    let place = Place::new();
+    place.write_config(&format!(
+        "{HEAD}[[site]]\nname = \"wiki\"\nurl = \"http://localhost:@PORT@\"\nupstream = \"http://127.0.0.1:1\"\nallow = []\n"
+    ));
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_linkgate"))
+        .arg("serve")
+        .arg("--config")
+        .arg(place.config())
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("config.toml:") && said.contains("allow = ["), "{said}");
 }
 
 #[tokio::test]

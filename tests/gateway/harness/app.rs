@@ -43,8 +43,10 @@ impl App {
         let (seen, nonsense) = (Arc::default(), Arc::default());
         let (to, odd) = (Arc::clone(&seen), Arc::clone(&nonsense));
         let task = tokio::spawn(async move {
+            // The connections end with this task.
+            let mut connections = tokio::task::JoinSet::new();
             while let Ok((socket, _)) = listener.accept().await {
-                tokio::spawn(serve(socket, Arc::clone(&to), Arc::clone(&odd)));
+                connections.spawn(serve(socket, Arc::clone(&to), Arc::clone(&odd)));
             }
         });
         Self { port, seen, nonsense, task }

@@ -24,8 +24,9 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The body, HTML's entities undone.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
+        unescape(&String::from_utf8_lossy(&self.body))
     }
 
     /// Values joined with commas; empty without one.
@@ -57,7 +58,7 @@ impl Answer {
 
     /// The value of a hidden field on the page.
     pub fn field(&self, name: &str) -> String {
-        let text = self.text();
+        let text = String::from_utf8_lossy(&self.body);
         let rest = text.split_once(&format!("name=\"{name}\" value=\"")).map(|(_, rest)| rest);
         rest.and_then(|rest| rest.split('"').next()).map(unescape).unwrap_or_default()
     }
@@ -69,7 +70,8 @@ fn unescape(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('&') {
         out.push_str(before);
-        let Some((name, tail)) = after.split_once(';') else {
+        let entity = after.split_once(';').filter(|(name, _)| name.len() < 8 && !name.contains([' ', '&']));
+        let Some((name, tail)) = entity else {
             out.push('&');
             rest = after;
             continue;

@@ -213,9 +213,9 @@ fn serve(place: &Place, environment: &[(&str, &str)]) -> Child {
     let log =
         std::fs::OpenOptions::new().create(true).append(true).open(place.path().join("log")).unwrap();
     Command::new(env!("CARGO_BIN_EXE_linkgate"))
+        .arg("serve")
         .arg("--config")
         .arg(place.config())
-        .arg("serve")
         .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(log.try_clone().unwrap())
