@@ -173,7 +173,6 @@ pub enum Link {
 #[derive(Debug, Args)]
 pub struct Which {
     /// By id
-    #[arg(required_unless_present_any = ["email", "all"])]
     pub ids: Vec<String>,
     /// All of one person
     #[arg(long, conflicts_with_all = ["ids", "all"])]

@@ -50,13 +50,16 @@ fn rows(judged: &Judged, path: &str, odd: bool) -> Vec<(&'static str, String)> {
             Some((number, route)) if *number == app.routes.len() => {
                 format!("the app's own, for every path: {}", said(route))
             }
-            Some((number, route)) => format!("route {number}, path {}: {}", pattern(&route.path), said(route)),
+            Some((number, route)) => {
+                format!("route {number}, path {}: {}", pattern(&route.path), said(route))
+            }
             None if odd => "the path is odd, so that every rule of the app must let it pass".to_owned(),
             None => "none".to_owned(),
         };
         rows.push(("rule", rule));
         if let Some((_, route)) = &judged.route {
-            let upstream = route.upstream.as_ref().map(|upstream| format!("http://{}:{}", upstream.host, upstream.port));
+            let upstream =
+                route.upstream.as_ref().map(|upstream| format!("http://{}:{}", upstream.host, upstream.port));
             rows.push(("upstream", upstream.unwrap_or_else(|| "none: another proxy asks".into())));
         }
     }

@@ -30,5 +30,9 @@ pub async fn run(loaded: &Loaded, asked: &Key) -> Result<(), Failure> {
     if *at_once {
         return output::line(&format!("{}: every session and every link has ended", epoch.id));
     }
-    output::line(&format!("{}: the old keys are believed until {}", epoch.id, output::moment(Some(until), now)))
+    output::line(&format!(
+        "{}: the old keys are believed until {}",
+        epoch.id,
+        output::moment(Some(until), now)
+    ))
 }

@@ -17,12 +17,13 @@ pub async fn run(loaded: &Loaded, asked: Link) -> Result<(), Failure> {
         Link::Create { email, site, expires, uses, return_to, send, note, json } => {
             let lifetime = values::duration(&expires)
                 .map_err(|cure| Failure::Usage(format!("--expires {expires}: {cure}, or never")))?;
-            let uses = match uses.as_str() {
-                "unlimited" => None,
-                number => Some(number.parse().map_err(|_| {
-                    Failure::Usage(format!("--uses {number}: write a number, or unlimited"))
-                })?),
-            };
+            let uses =
+                match uses.as_str() {
+                    "unlimited" => None,
+                    number => Some(number.parse().map_err(|_| {
+                        Failure::Usage(format!("--uses {number}: write a number, or unlimited"))
+                    })?),
+                };
             let options = LinkOptions { lifetime, uses, return_to, send, note };
             create(loaded, &email, site.as_deref(), options, json).await
         }

@@ -41,7 +41,10 @@ impl Environment {
             variables: variables.collect(),
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
             notify_socket: std::env::var_os("NOTIFY_SOCKET"),
-            watchdog: std::env::var("WATCHDOG_USEC").ok().and_then(|text| text.parse().ok()).map(Duration::from_micros),
+            watchdog: std::env::var("WATCHDOG_USEC")
+                .ok()
+                .and_then(|text| text.parse().ok())
+                .map(Duration::from_micros),
             socket_names: std::env::var("LISTEN_FDNAMES").unwrap_or_default(),
         }
     }
