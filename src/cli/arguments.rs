@@ -1,4 +1,5 @@
 //! What can be asked for on the command line. Does none of it.
+#![expect(clippy::doc_markdown, reason = "these comments are the help that people read on a terminal")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

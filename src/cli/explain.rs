@@ -23,11 +23,11 @@ pub async fn run(loaded: &Loaded, asked: &Explain) -> Result<(), Failure> {
         .map_err(|error| Failure::Usage(format!("{error}; write \"GET https://wiki.example.com/path\"")))?;
     let sites = loaded.judge_sites();
     let mut stored: Option<Profile> = None;
-    if let (Some(email), Some(host)) = (&person, sites.by_host(&target.host)) {
-        if loaded.store.exists() {
-            let people = Workbench::open(loaded)?.store.list_users(Some(&host.site.name)).await?;
-            stored = people.into_iter().map(|(_, profile)| profile).find(|profile| profile.email == *email);
-        }
+    if let (Some(email), Some(host)) = (&person, sites.by_host(&target.host))
+        && loaded.store.exists()
+    {
+        let people = Workbench::open(loaded)?.store.list_users(Some(&host.site.name)).await?;
+        stored = people.into_iter().map(|(_, profile)| profile).find(|profile| profile.email == *email);
     }
     let who = person.as_ref().map(|email| (email, stored.as_ref()));
     let judged = config::judge(&sites, who, &method, &target, asked.client, Clock::system().now());

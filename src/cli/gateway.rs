@@ -32,7 +32,7 @@ use crate::serve::Server;
 use crate::store::Store;
 
 /// Beyond this age of what is known of revocations, nobody is let in by it.
-const MAX_STALENESS: Duration = Duration::from_secs(3600);
+const MAX_STALENESS: Duration = Duration::from_hours(1);
 /// How much older than the poll the standing may be before `/readyz` says so.
 const READY_STALENESS: Duration = Duration::from_secs(10);
 
@@ -40,15 +40,11 @@ const READY_STALENESS: Duration = Duration::from_secs(10);
 pub type Extra = fn(Memory, Arc<Login>) -> Router;
 
 /// What outlives a reload.
-pub struct Shared {
-    /// The records.
-    pub store: Store,
-    /// What is known in memory of them.
-    pub standing: Arc<Standing>,
-    /// The keys in force.
-    pub keys: Arc<Keyring>,
-    /// Letters of `memory:`.
-    pub memory: Memory,
+struct Shared {
+    store: Store,
+    standing: Arc<Standing>,
+    keys: Arc<Keyring>,
+    memory: Memory,
     clock: Clock,
     random: Random,
     extra: Option<Extra>,
@@ -99,7 +95,8 @@ impl Gateway {
 
         let mailers = Mailers::new(built.mailers);
         let settings = rooms::serve(loaded, inherited, shared.clock.clone());
-        let server = Server::start(settings, Arc::new(built.gate), shared.health()).map_err(|error| error.to_string())?;
+        let server = Server::start(settings, Arc::new(built.gate), shared.health())
+            .map_err(|error| error.to_string())?;
         let outbox = Outbox::new(
             shared.store.clone(),
             Arc::clone(&shared.keys),
@@ -119,7 +116,9 @@ impl Gateway {
     pub async fn reload(&self, loaded: &Loaded) -> Result<(), String> {
         let wanted = rooms::masters(loaded, &self.shared.random)?;
         if !self.shared.keys.same_masters(&wanted) {
-            return Err("the master secret has changed: restart linkgate to take a new secret_file over".to_owned());
+            return Err(
+                "the master secret has changed: restart linkgate to take a new secret_file over".to_owned()
+            );
         }
         let built = self.shared.build(loaded)?;
         let tls = rooms::tls(loaded);
@@ -129,12 +128,6 @@ impl Gateway {
         // Rights may have been taken away: every verdict is made anew.
         self.shared.standing.bump();
         Ok(())
-    }
-
-    /// What outlives a reload.
-    #[must_use]
-    pub const fn shared(&self) -> &Shared {
-        &self.shared
     }
 
     /// The server, for its addresses and its watchdog.
@@ -199,7 +192,7 @@ impl Shared {
         Arc::new(move || {
             let fresh = standing.age(clock.now()).is_some_and(|age| age <= READY_STALENESS);
             let detail = if fresh { "answers" } else { "has not answered for a while; look at the log" };
-            Readiness { checks: vec![Check { name: "store".into(), ok: fresh, detail: detail.into() }] }
+            Readiness { checks: vec![Check { name: "store", ok: fresh, detail: detail.to_owned() }] }
         })
     }
 }

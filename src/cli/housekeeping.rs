@@ -18,7 +18,7 @@ use crate::store::StoreError;
 /// How often the store is asked whether another process changed it. A revocation counts within one second.
 const POLL: Duration = Duration::from_millis(250);
 /// How often what has ended is removed.
-const SWEEP: Duration = Duration::from_secs(3600);
+const SWEEP: Duration = Duration::from_hours(1);
 
 /// What the loop looks after.
 pub struct Housekeeping {

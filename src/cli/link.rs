@@ -8,7 +8,7 @@ use super::output;
 use super::workbench::{self, Workbench};
 use crate::clock::Timestamp;
 use crate::config::{Loaded, values};
-use crate::login::{LinkOptions, MakeLinkError, make_link};
+use crate::login::{LinkOptions, make_link};
 use crate::store::{LinkFilter, LinkRecord, LinkState, MadeBy};
 
 /// Does one of them.
@@ -60,15 +60,9 @@ async fn create(
     let parts = bench.parts(loaded).await?;
     let uses = options.uses;
     let sent = options.send;
-    let made = make_link(&parts, &site, &email, options).await.map_err(|error| match error {
-        MakeLinkError::Store(error) => Failure::from(error),
-        MakeLinkError::Internal(_) => Failure::Failed(error.to_string()),
-        MakeLinkError::UnknownSite(_)
-        | MakeLinkError::NotAllowed { .. }
-        | MakeLinkError::ReturnTo(_)
-        | MakeLinkError::NoUses
-        | MakeLinkError::NoMail(_) => Failure::Failed(error.to_string()),
-    })?;
+    let made = make_link(&parts, &site, &email, options)
+        .await
+        .map_err(|error| Failure::Failed(error.to_string()))?;
     bench.note("link.created", &site, Some(&email), made.id.clone()).await?;
     if json {
         return output::json(&json!({

@@ -22,5 +22,8 @@ pub fn start(settings: &LogSettings) -> Result<(), String> {
             .map_err(|error| format!("the journal cannot be reached ({error}); set log.format = \"text\""))?
             .boxed(),
     };
-    tracing_subscriber::registry().with(layer.with_filter(filter)).try_init().map_err(|error| error.to_string())
+    tracing_subscriber::registry()
+        .with(layer.with_filter(filter))
+        .try_init()
+        .map_err(|error| error.to_string())
 }

@@ -124,17 +124,16 @@ impl Passes {
         // The generation is read before looking: whoever changes the standing raises it after writing.
         let generation = known.standing.generation();
         let cached = self.0.borrow().get(token).filter(|pass| pass.generation == generation).cloned();
-        let pass = match cached {
-            Some(pass) => pass,
-            None => {
-                let pass = Rc::new(verify(known, token, generation)?);
-                let mut passes = self.0.borrow_mut();
-                if passes.len() >= MOST_PASSES {
-                    passes.clear();
-                }
-                passes.insert(token.into(), Rc::clone(&pass));
-                pass
+        let pass = if let Some(pass) = cached {
+            pass
+        } else {
+            let pass = Rc::new(verify(known, token, generation)?);
+            let mut passes = self.0.borrow_mut();
+            if passes.len() >= MOST_PASSES {
+                passes.clear();
             }
+            passes.insert(token.into(), Rc::clone(&pass));
+            pass
         };
         let fits = pass.claims.aud == host.origin.as_str() && pass.claims.iss == host.site.name;
         (fits && known.now < pass.claims.ends_at()).then_some(pass)

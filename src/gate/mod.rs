@@ -178,14 +178,8 @@ impl Gate {
         let Some((host, settings, names)) = self.place(worker, &target.host) else {
             return answer::plain(&Fault::UnknownHost(target.host).shown(), reference);
         };
-        let journey = Journey {
-            host,
-            target: &target,
-            client: &client,
-            names,
-            reference,
-            now: self.parts.clock.now(),
-        };
+        let journey =
+            Journey { host, target: &target, client: &client, names, reference, now: self.parts.clock.now() };
         if host.origin.secure() && !client.secure {
             return to_https(host, &target, &client, request.method())
                 .unwrap_or_else(|| answer::plain(&Fault::Insecure.shown(), reference));
@@ -206,10 +200,10 @@ impl Gate {
             Own::Disguised => return self.fault(&visitor(&found), request.headers(), &Fault::NotFound),
             Own::Theirs => {}
         }
-        let asker =
+        let who =
             found.pass.as_ref().map(|pass| Asker { identity: &pass.identity, by_bearer: found.by_bearer });
         let certain = client.certain.then_some(client.ip);
-        match decide(host, &target, request.method(), certain, asker) {
+        match decide(host, &target, request.method(), certain, who) {
             Ok(permitted) => self.forward(worker, &journey, settings, &found, &permitted, request).await,
             Err(refusal) => self.refuse(&visitor(&found), refusal, &target, &request),
         }

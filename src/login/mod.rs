@@ -34,6 +34,8 @@ mod session;
 mod settings;
 mod start;
 mod status;
+#[cfg(test)]
+mod tests;
 mod token;
 mod verify;
 mod visitor;
@@ -86,7 +88,6 @@ impl Login {
     }
 
     /// Our own pages, without the prefix. Every request must carry a [`Visitor`] among its extensions.
-    #[must_use]
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/", get(start::get))
@@ -107,7 +108,13 @@ impl Login {
 
     /// A page with the site's face and the guards of our own answers, for rooms that add pages (the demo's inbox).
     #[must_use]
-    pub fn page<C: serde::Serialize>(&self, visitor: &Visitor, headers: &HeaderMap, page: &str, own: C) -> Response {
+    pub fn page<C: serde::Serialize>(
+        &self,
+        visitor: &Visitor,
+        headers: &HeaderMap,
+        page: &str,
+        own: C,
+    ) -> Response {
         let frame = self.frame(visitor, headers);
         frame.page(http::StatusCode::OK, page, own).unwrap_or_else(IntoResponse::into_response)
     }
@@ -124,9 +131,10 @@ impl Login {
             nonce: self.parts.random.bytes(),
         }
     }
+}
 
-    fn nonce(&self, visitor: &Visitor, headers: &HeaderMap, keys: &Keys, now: Timestamp) -> Option<Nonce> {
-        let (site, origin) = (&visitor.site.site.name, visitor.origin.as_str());
-        call::one_good(headers, &visitor.cookies.nonce, |text| Nonce::read(keys, site, origin, text, now))
-    }
+/// The browser's nonce on the visitor's host: of several cookies of that name exactly one must be good.
+fn nonce_of(visitor: &Visitor, headers: &HeaderMap, keys: &Keys, now: Timestamp) -> Option<Nonce> {
+    let (site, origin) = (&visitor.site.site.name, visitor.origin.as_str());
+    call::one_good(headers, &visitor.cookies.nonce, |text| Nonce::read(keys, site, origin, text, now))
 }

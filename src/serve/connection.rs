@@ -88,10 +88,7 @@ pub(super) async fn serve<H: Handle>(core: Rc<Core<H>>, arrived: Arrived) {
             shaken = handshake => shaken,
             () = cut(&stamps) => None,
         };
-        let Some(shaken) = shaken else {
-            count(&core.shared.counters.handshakes_failed);
-            return;
-        };
+        let Some(shaken) = shaken else { return };
         stamps.head_begins_anew();
         shaken
     } else {
@@ -132,12 +129,13 @@ pub(super) async fn serve<H: Handle>(core: Rc<Core<H>>, arrived: Arrived) {
 async fn handshake<H: Handle>(core: &Core<H>, socket: Socket) -> Option<(Socket, bool)> {
     let config = core.tls.borrow().clone()?;
     let Socket::Tcp(tcp) = socket else { return None };
-    match TlsAcceptor::from(config).accept(tcp).await {
+    match TlsAcceptor::from(config).accept(tcp).into_fallible().await {
         Ok(tls) => {
             let http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
             Some((Socket::Tls(Box::new(tls)), http2))
         }
-        Err(error) => {
+        Err((error, _socket)) => {
+            count(&core.shared.counters.handshakes_failed);
             tracing::debug!(%error, "a TLS handshake failed");
             None
         }

@@ -16,7 +16,7 @@ use super::error::ServeError;
 const BACKLOG: i32 = 4096;
 
 /// After this silence the kernel asks whether a peer is still there: for tunnels, which no sweep watches.
-const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE: Duration = Duration::from_mins(1);
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,7 +173,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 }
 
 /// Binds everything for `workers` workers, or nothing.
-pub(super) fn bind(listen: &[Listen], inherited: Inherited, workers: usize) -> Result<Bound, ServeError> {
+pub(super) fn bind(listen: &[Listen], inherited: &Inherited, workers: usize) -> Result<Bound, ServeError> {
     if listen.is_empty() {
         return Err(ServeError::Nothing);
     }
@@ -315,9 +315,9 @@ mod tests {
 
     #[test]
     fn a_second_server_on_an_address_is_refused_with_the_cure() {
-        let first = bind(&[any_port()], Inherited::default(), 2).unwrap();
+        let first = bind(&[any_port()], &Inherited::default(), 2).unwrap();
         let address = *first.addresses.first().unwrap();
-        let error = bind(&[Listen::Http(address)], Inherited::default(), 2).unwrap_err();
+        let error = bind(&[Listen::Http(address)], &Inherited::default(), 2).unwrap_err();
         assert!(matches!(&error, ServeError::InUse(at) if *at == format!("http://{address}")));
         assert!(error.to_string().contains("another linkgate"), "{error}");
     }
@@ -328,20 +328,20 @@ mod tests {
         let path = folder.path().join("web.sock");
         let listen = [Listen::Unix { path: path.clone(), mode: 0o660, group: None }];
         drop(UnixListener::bind(&path).unwrap());
-        let bound = bind(&listen, Inherited::default(), 2).unwrap();
+        let bound = bind(&listen, &Inherited::default(), 2).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
-        assert!(matches!(bind(&listen, Inherited::default(), 1), Err(ServeError::InUse(_))));
+        assert!(matches!(bind(&listen, &Inherited::default(), 1), Err(ServeError::InUse(_))));
         bound.files.remove();
         assert!(!path.exists());
         std::fs::write(&path, "precious").unwrap();
-        assert!(matches!(bind(&listen, Inherited::default(), 1), Err(ServeError::NotASocket(_))));
+        assert!(matches!(bind(&listen, &Inherited::default(), 1), Err(ServeError::NotASocket(_))));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
     }
 
     #[test]
     fn a_socket_that_systemd_did_not_hand_over_is_named() {
         let listen = [Listen::Systemd { name: "https".to_owned() }];
-        let error = bind(&listen, Inherited::default(), 1).unwrap_err().to_string();
+        let error = bind(&listen, &Inherited::default(), 1).unwrap_err().to_string();
         assert!(error.contains("FileDescriptorName=https") && error.contains("none"), "{error}");
         assert!(listen[0].is_secure());
     }

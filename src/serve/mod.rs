@@ -117,6 +117,7 @@ impl<H: Handle> Server<H> {
     /// # Errors
     ///
     /// Names the address or file at fault and the cure; nothing is left running.
+    #[expect(clippy::needless_pass_by_value, reason = "the caller hands the gate over, as to `swap`")]
     pub fn start(settings: Settings, gate: Arc<H>, health: Health) -> Result<Self, ServeError> {
         let count = worker_count(settings.workers);
         let needs_tls = settings.listen.iter().any(Listen::is_secure);
@@ -125,7 +126,7 @@ impl<H: Handle> Server<H> {
             None if needs_tls => return Err(ServeError::NoCertificate),
             None => None,
         };
-        let bound = listen::bind(&settings.listen, settings.inherited, count)?;
+        let bound = listen::bind(&settings.listen, &settings.inherited, count)?;
         let shared = Arc::new(Shared::new(settings.limits));
         let monitor = settings.monitor.map(|address| monitor::bind(address, &shared, health)).transpose()?;
         let mut server = Self {

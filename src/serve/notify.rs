@@ -60,7 +60,8 @@ impl Notifier {
 
     fn send(&self, states: &[NotifyState<'_>]) {
         let Some(line) = &self.0 else { return };
-        let message: String = states.iter().map(|state| format!("{state}\n")).collect();
+        let mut message = states.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        message.push('\n');
         if let Err(error) = line.send(message.as_bytes()) {
             tracing::warn!(%error, "the service manager cannot be told how the service is doing");
         }

@@ -39,14 +39,23 @@ pub fn router(memory: Memory, login: Arc<Login>) -> Router {
     Router::new()
         .route(
             "/demo/inbox",
-            get(move |Extension(connection): Extension<Connection>, Extension(visitor): Extension<Visitor>, headers: HeaderMap| {
-                let answer = if is_here(connection, &headers) {
-                    login.page(&visitor, &headers, "inbox.html", serde_json::json!({ "letters": letters(&memory) }))
-                } else {
-                    refused()
-                };
-                async move { answer }
-            }),
+            get(
+                move |Extension(connection): Extension<Connection>,
+                      Extension(visitor): Extension<Visitor>,
+                      headers: HeaderMap| {
+                    let answer = if is_here(connection, &headers) {
+                        login.page(
+                            &visitor,
+                            &headers,
+                            "inbox.html",
+                            serde_json::json!({ "letters": letters(&memory) }),
+                        )
+                    } else {
+                        refused()
+                    };
+                    async move { answer }
+                },
+            ),
         )
         .route(
             "/demo/inbox.json",
@@ -79,7 +88,8 @@ fn is_here(connection: Connection, headers: &HeaderMap) -> bool {
         Peer::Unix => false,
     };
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let named = host == "localhost" || host.strip_prefix("localhost:").is_some_and(|port| port.parse::<u16>().is_ok());
+    let named = host == "localhost"
+        || host.strip_prefix("localhost:").is_some_and(|port| port.parse::<u16>().is_ok());
     let forwarded = headers.keys().any(|name| {
         let name = name.as_str().replace(|c: char| !c.is_ascii_alphanumeric(), "-");
         name.starts_with("x-forwarded") || name == "forwarded" || name == "x-real-ip" || name == "via"

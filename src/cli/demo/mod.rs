@@ -79,7 +79,8 @@ fn configuration(listen: SocketAddr, upstream: &str, state: &std::path::Path) ->
 
 /// Starts the sample app on a free loopback port and says where.
 async fn sample_app() -> Result<String, Failure> {
-    let failed = |error: &dyn std::fmt::Display| Failure::from(format!("the sample app cannot start: {error}"));
+    let failed =
+        |error: &dyn std::fmt::Display| Failure::from(format!("the sample app cannot start: {error}"));
     let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.map_err(|e| failed(&e))?;
     let address = listener.local_addr().map_err(|e| failed(&e))?;
     let router = app::router(PREFIX).map_err(|e| failed(&e))?;
