@@ -1,4 +1,5 @@
 //! What can be asked for on the command line. Does none of it.
+#![expect(clippy::doc_markdown, reason = "these comments are the help that people read on a terminal")]
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -173,7 +174,6 @@ pub enum Link {
 #[derive(Debug, Args)]
 pub struct Which {
     /// By id
-    #[arg(required_unless_present_any = ["email", "all"])]
     pub ids: Vec<String>,
     /// All of one person
     #[arg(long, conflicts_with_all = ["ids", "all"])]

@@ -23,11 +23,11 @@ pub async fn run(loaded: &Loaded, asked: &Explain) -> Result<(), Failure> {
         .map_err(|error| Failure::Usage(format!("{error}; write \"GET https://wiki.example.com/path\"")))?;
     let sites = loaded.judge_sites();
     let mut stored: Option<Profile> = None;
-    if let (Some(email), Some(host)) = (&person, sites.by_host(&target.host)) {
-        if loaded.store.exists() {
-            let people = Workbench::open(loaded)?.store.list_users(Some(&host.site.name)).await?;
-            stored = people.into_iter().map(|(_, profile)| profile).find(|profile| profile.email == *email);
-        }
+    if let (Some(email), Some(host)) = (&person, sites.by_host(&target.host))
+        && loaded.store.exists()
+    {
+        let people = Workbench::open(loaded)?.store.list_users(Some(&host.site.name)).await?;
+        stored = people.into_iter().map(|(_, profile)| profile).find(|profile| profile.email == *email);
     }
     let who = person.as_ref().map(|email| (email, stored.as_ref()));
     let judged = config::judge(&sites, who, &method, &target, asked.client, Clock::system().now());
@@ -50,13 +50,16 @@ fn rows(judged: &Judged, path: &str, odd: bool) -> Vec<(&'static str, String)> {
             Some((number, route)) if *number == app.routes.len() => {
                 format!("the app's own, for every path: {}", said(route))
             }
-            Some((number, route)) => format!("route {number}, path {}: {}", pattern(&route.path), said(route)),
+            Some((number, route)) => {
+                format!("route {number}, path {}: {}", pattern(&route.path), said(route))
+            }
             None if odd => "the path is odd, so that every rule of the app must let it pass".to_owned(),
             None => "none".to_owned(),
         };
         rows.push(("rule", rule));
         if let Some((_, route)) = &judged.route {
-            let upstream = route.upstream.as_ref().map(|upstream| format!("http://{}:{}", upstream.host, upstream.port));
+            let upstream =
+                route.upstream.as_ref().map(|upstream| format!("http://{}:{}", upstream.host, upstream.port));
             rows.push(("upstream", upstream.unwrap_or_else(|| "none: another proxy asks".into())));
         }
     }

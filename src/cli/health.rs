@@ -12,9 +12,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Done: ready. Failed: not, or not there.
 pub fn run(loaded: &Loaded) -> Result<(), Failure> {
-    let address = loaded
-        .monitor
-        .ok_or_else(|| Failure::Usage("[monitor] listen is \"\", so nobody can be asked; give it an address".into()))?;
+    let address = loaded.monitor.ok_or_else(|| {
+        Failure::Usage("[monitor] listen is \"\", so nobody can be asked; give it an address".into())
+    })?;
     let failed = |error: std::io::Error| Failure::Failed(format!("http://{address}/readyz: {error}"));
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(failed)?;
     stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;

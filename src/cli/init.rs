@@ -15,7 +15,10 @@ use crate::random::Random;
 /// Writes `file` and the secret.
 pub fn run(asked: &Init, file: &Path) -> Result<(), Failure> {
     if file.exists() {
-        return Err(Failure::Usage(format!("{} is there already; name another with --config", file.display())));
+        return Err(Failure::Usage(format!(
+            "{} is there already; name another with --config",
+            file.display()
+        )));
     }
     let answers = Answers {
         url: answer(asked.url.clone(), "url", "Where do people sign in?", "https://wiki.example.com")?,
@@ -25,7 +28,12 @@ pub fn run(asked: &Init, file: &Path) -> Result<(), Failure> {
             answer(given, "allow", "Who may sign in? (addresses and @domains, by comma)", "@example.com")?
         },
         from: answer(asked.from.clone(), "from", "Who do letters come from?", "Example <login@example.com>")?,
-        mail_url: answer(asked.mail_url.clone(), "mail-url", "Which relay sends them?", "smtp://smtp.example.com:587")?,
+        mail_url: answer(
+            asked.mail_url.clone(),
+            "mail-url",
+            "Which relay sends them?",
+            "smtp://smtp.example.com:587",
+        )?,
     };
     let text = answers.text(&asked.state_dir);
     // Whatever was answered is judged as the file will be.
@@ -51,7 +59,8 @@ fn answer(given: Option<String>, flag: &str, question: &str, example: &str) -> R
     if !input.is_terminal() {
         return Err(Failure::Usage(format!("--{flag} is missing: {question} Such as {example:?}")));
     }
-    write!(std::io::stderr(), "{question} [{example}] ").map_err(|error| Failure::Failed(error.to_string()))?;
+    write!(std::io::stderr(), "{question} [{example}] ")
+        .map_err(|error| Failure::Failed(error.to_string()))?;
     let mut line = String::new();
     let read = input.lock().read_line(&mut line).map_err(|error| Failure::Failed(error.to_string()))?;
     match line.trim() {

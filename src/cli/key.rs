@@ -10,7 +10,7 @@ use crate::config::Loaded;
 use crate::store::{LinkFilter, LinkState};
 
 /// Links that never end keep the old key for so long.
-const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Rotates.
 pub async fn run(loaded: &Loaded, asked: &Key) -> Result<(), Failure> {
@@ -30,5 +30,9 @@ pub async fn run(loaded: &Loaded, asked: &Key) -> Result<(), Failure> {
     if *at_once {
         return output::line(&format!("{}: every session and every link has ended", epoch.id));
     }
-    output::line(&format!("{}: the old keys are believed until {}", epoch.id, output::moment(Some(until), now)))
+    output::line(&format!(
+        "{}: the old keys are believed until {}",
+        epoch.id,
+        output::moment(Some(until), now)
+    ))
 }

@@ -8,7 +8,7 @@ use super::output;
 use super::workbench::{self, Workbench};
 use crate::clock::Timestamp;
 use crate::config::{Loaded, values};
-use crate::login::{LinkOptions, MakeLinkError, make_link};
+use crate::login::{LinkOptions, make_link};
 use crate::store::{LinkFilter, LinkRecord, LinkState, MadeBy};
 
 /// Does one of them.
@@ -17,12 +17,13 @@ pub async fn run(loaded: &Loaded, asked: Link) -> Result<(), Failure> {
         Link::Create { email, site, expires, uses, return_to, send, note, json } => {
             let lifetime = values::duration(&expires)
                 .map_err(|cure| Failure::Usage(format!("--expires {expires}: {cure}, or never")))?;
-            let uses = match uses.as_str() {
-                "unlimited" => None,
-                number => Some(number.parse().map_err(|_| {
-                    Failure::Usage(format!("--uses {number}: write a number, or unlimited"))
-                })?),
-            };
+            let uses =
+                match uses.as_str() {
+                    "unlimited" => None,
+                    number => Some(number.parse().map_err(|_| {
+                        Failure::Usage(format!("--uses {number}: write a number, or unlimited"))
+                    })?),
+                };
             let options = LinkOptions { lifetime, uses, return_to, send, note };
             create(loaded, &email, site.as_deref(), options, json).await
         }
@@ -59,15 +60,9 @@ async fn create(
     let parts = bench.parts(loaded).await?;
     let uses = options.uses;
     let sent = options.send;
-    let made = make_link(&parts, &site, &email, options).await.map_err(|error| match error {
-        MakeLinkError::Store(error) => Failure::from(error),
-        MakeLinkError::Internal(_) => Failure::Failed(error.to_string()),
-        MakeLinkError::UnknownSite(_)
-        | MakeLinkError::NotAllowed { .. }
-        | MakeLinkError::ReturnTo(_)
-        | MakeLinkError::NoUses
-        | MakeLinkError::NoMail(_) => Failure::Failed(error.to_string()),
-    })?;
+    let made = make_link(&parts, &site, &email, options)
+        .await
+        .map_err(|error| Failure::Failed(error.to_string()))?;
     bench.note("link.created", &site, Some(&email), made.id.clone()).await?;
     if json {
         return output::json(&json!({

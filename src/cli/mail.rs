@@ -40,10 +40,9 @@ async fn test(loaded: &Loaded, address: &str, site: Option<&str>) -> Result<(), 
     let to = output::address(address)?;
     let site = loaded.site(site).map_err(Failure::Usage)?;
     let name = &site.site.name;
-    let settings = site
-        .mail
-        .as_ref()
-        .ok_or_else(|| Failure::Usage(format!("the site {name:?} has no mail; add [mail] with from and url")))?;
+    let settings = site.mail.as_ref().ok_or_else(|| {
+        Failure::Usage(format!("the site {name:?} has no mail; add [mail] with from and url"))
+    })?;
     let mailer = Mailer::new(settings)?;
     let letter = Letter {
         site: name.clone(),

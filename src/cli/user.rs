@@ -76,7 +76,8 @@ fn changed(site: &SiteSettings, mut profile: Profile, person: Person) -> Result<
         profile.id = plain("id", id)?;
     }
     if let Some(groups) = person.groups {
-        profile.groups = groups.into_iter().map(|group| group.trim().to_owned()).filter(|g| !g.is_empty()).collect();
+        profile.groups =
+            groups.into_iter().map(|group| group.trim().to_owned()).filter(|g| !g.is_empty()).collect();
         for group in &profile.groups {
             let good = |c: char| c.is_ascii_alphanumeric() || "._-@".contains(c);
             if group.len() > 64 || !group.chars().all(good) {
@@ -96,7 +97,8 @@ fn changed(site: &SiteSettings, mut profile: Profile, person: Person) -> Result<
         None => {}
         Some("never") => profile.until = None,
         Some(day) => {
-            let moment = values::moment(day).map_err(|cure| Failure::Usage(format!("--until {day}: {cure}, or never")))?;
+            let moment = values::moment(day)
+                .map_err(|cure| Failure::Usage(format!("--until {day}: {cure}, or never")))?;
             profile.until = Some(moment);
         }
     }
@@ -106,7 +108,12 @@ fn changed(site: &SiteSettings, mut profile: Profile, person: Person) -> Result<
     Ok(profile)
 }
 
-fn remark_on(site: &SiteSettings, email: &EmailAddress, profile: &Profile, bench: &Workbench) -> Result<(), Failure> {
+fn remark_on(
+    site: &SiteSettings,
+    email: &EmailAddress,
+    profile: &Profile,
+    bench: &Workbench,
+) -> Result<(), Failure> {
     let who = site.site.identity(email, Some(profile), bench.clock.now());
     match who {
         Some(who) if !site.site.may_sign_in(&who) => output::remark(&format!(

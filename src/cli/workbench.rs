@@ -62,7 +62,13 @@ impl Workbench {
     }
 
     /// Notes what was done by hand.
-    pub async fn note(&self, what: &str, site: &str, email: Option<&EmailAddress>, detail: String) -> Result<(), Failure> {
+    pub async fn note(
+        &self,
+        what: &str,
+        site: &str,
+        email: Option<&EmailAddress>,
+        detail: String,
+    ) -> Result<(), Failure> {
         let event = AuditEvent {
             at: self.clock.now(),
             site: site.to_owned(),
@@ -82,6 +88,9 @@ pub fn which(loaded: &Loaded, asked: super::arguments::Which) -> Result<Which, F
     match (asked.email, asked.all) {
         (Some(email), _) => Ok(Which::Email(site, super::output::address(&email)?)),
         (None, true) => Ok(Which::All(site)),
+        (None, false) if asked.ids.is_empty() => {
+            Err(Failure::Usage("name ids, or --email ADDRESS, or --all".to_owned()))
+        }
         (None, false) => Ok(Which::Ids(asked.ids)),
     }
 }
@@ -90,7 +99,9 @@ pub fn which(loaded: &Loaded, asked: super::arguments::Which) -> Result<Which, F
 pub fn said(which: &Which) -> (String, Option<EmailAddress>, String) {
     match which {
         Which::Ids(ids) => (String::new(), None, ids.join(" ")),
-        Which::Email(site, email) => (site.clone().unwrap_or_default(), Some(email.clone()), "all of one person".into()),
+        Which::Email(site, email) => {
+            (site.clone().unwrap_or_default(), Some(email.clone()), "all of one person".into())
+        }
         Which::All(site) => (site.clone().unwrap_or_default(), None, "all".into()),
     }
 }
@@ -99,6 +110,8 @@ pub fn said(which: &Which) -> (String, Option<EmailAddress>, String) {
 pub fn site_name(loaded: &Loaded, name: Option<&str>) -> Result<Option<String>, Failure> {
     match name {
         None => Ok(None),
-        Some(name) => loaded.site(Some(name)).map(|site| Some(site.site.name.clone())).map_err(Failure::Usage),
+        Some(name) => {
+            loaded.site(Some(name)).map(|site| Some(site.site.name.clone())).map_err(Failure::Usage)
+        }
     }
 }

@@ -62,9 +62,10 @@ pub fn load_text(
     let root = Reader::new(&table, "", &log);
     let loaded = whole(&root, file);
     let mistakes = log.take();
-    match loaded {
-        Some(loaded) if mistakes.is_empty() => Ok((loaded, log.asked())),
-        _ => Err(Mistakes::new(file.to_owned(), mistakes)),
+    if mistakes.is_empty() {
+        Ok((loaded, log.asked()))
+    } else {
+        Err(Mistakes::new(file.to_owned(), mistakes))
     }
 }
 
@@ -97,12 +98,14 @@ fn prepare(source: &str, file: &Path, environment: &Environment) -> (Table, Log)
     let mut log = Log::default();
     log.base = file.parent().map(Path::to_owned).unwrap_or_default();
     log.credentials.clone_from(&environment.credentials);
-    mistakes.into_iter().for_each(|mistake| log.push(mistake));
+    for mistake in mistakes {
+        log.push(mistake);
+    }
     (table, log)
 }
 
-/// Everything, as far as it can be read. `None` only together with a mistake.
-fn whole(root: &Reader<'_>, file: &Path) -> Option<Loaded> {
+/// Everything, as far as it can be read: worth nothing where a mistake was noted.
+fn whole(root: &Reader<'_>, file: &Path) -> Loaded {
     let listen = general::listen(root);
     let prefix = general::prefix(root);
     let trusted_proxies = general::trusted(root);
@@ -164,7 +167,7 @@ fn whole(root: &Reader<'_>, file: &Path) -> Option<Loaded> {
         expects,
     };
     together(root, &loaded);
-    Some(loaded)
+    loaded
 }
 
 /// What is wrong only in company.
