@@ -93,6 +93,7 @@ verify-sent-to = Dieser Anmelde-Link ging an:
 verify-text = Geben Sie die vollständige Adresse ein, um sich hier anzumelden.
 verify-wrong-address = An diese Adresse ging der Link nicht. Bitte prüfen Sie die Schreibweise.
 verify-too-many = Zu viele falsche Adressen. Dieser Link funktioniert hier nicht mehr; bitte fordern Sie einen neuen an.
+verify-elsewhere = Zu Ihrer Sicherheit funktioniert dieser Link nur in dem Browser, in dem Sie ihn angefordert haben.
 verify-code-hint = Oder gehen Sie dorthin zurück, wo Sie den Link angefordert haben, und geben Sie dort den Code aus der Mail ein.
 
 confirm-title = Jetzt anmelden?

@@ -94,6 +94,7 @@ verify-sent-to = This sign-in link was sent to:
 verify-text = Type that address in full to sign in here.
 verify-wrong-address = The link was not sent to this address. Please check the spelling.
 verify-too-many = Too many wrong addresses. This link no longer works here; please ask for a new one.
+verify-elsewhere = For your safety this link works only in the browser where you asked for it.
 verify-code-hint = Or go back to the place where you asked for the link, and enter the code from the mail there.
 
 confirm-title = Sign in now?

@@ -93,6 +93,7 @@ verify-sent-to = Este enlace de acceso se envió a:
 verify-text = Escriba esa dirección completa para entrar aquí.
 verify-wrong-address = El enlace no se envió a esta dirección. Revise cómo está escrita.
 verify-too-many = Demasiadas direcciones incorrectas. Este enlace ya no funciona aquí; pida uno nuevo.
+verify-elsewhere = Por su seguridad, este enlace solo funciona en el navegador en el que lo solicitó.
 verify-code-hint = O vuelva al lugar donde pidió el enlace y escriba allí el código del mensaje.
 
 confirm-title = ¿Entrar ahora?

@@ -93,6 +93,7 @@ verify-sent-to = Ce lien de connexion a été envoyé à :
 verify-text = Saisissez cette adresse en entier pour vous connecter ici.
 verify-wrong-address = Le lien n’a pas été envoyé à cette adresse. Vérifiez l’orthographe.
 verify-too-many = Trop d’adresses erronées. Ce lien ne fonctionne plus ici ; demandez-en un nouveau.
+verify-elsewhere = Pour votre sécurité, ce lien ne fonctionne que dans le navigateur où vous l’avez demandé.
 verify-code-hint = Ou retournez là où vous avez demandé le lien et saisissez-y le code du message.
 
 confirm-title = Se connecter maintenant ?

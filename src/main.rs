@@ -1,21 +1,36 @@
-//! linkgate.
+//! The command line: parses, dispatches, and is the only place that exits. 0 done, 1 failed, 2 wrong usage or
+//! configuration.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
 use linkgate::cli;
+use linkgate::cli::Failure;
+use linkgate::config::Environment;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() {
+fn main() -> ExitCode {
+    // Nobody was faster: this is the first line of the program.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let args: Vec<String> = std::env::args().collect();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let out = if args[1] == "demo" {
-        runtime.block_on(cli::demo::run("127.0.0.1:8080".parse().unwrap(), None))
-    } else {
-        let env = linkgate::config::Environment::process();
-        runtime.block_on(cli::serve::run(std::path::Path::new(&args[3]), &env))
+    let arguments = cli::Arguments::parse();
+    let environment = Environment::process();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(&format!("the runtime cannot start: {error}"), 1),
     };
-    if let Err(e) = out {
-        eprintln!("{e:?}");
-        std::process::exit(1)
+    match runtime.block_on(cli::run(arguments, &environment)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Failed(why)) => complain(&why, 1),
+        Err(Failure::Usage(why)) => complain(&why, 2),
     }
+}
+
+fn complain(why: &str, code: u8) -> ExitCode {
+    use std::io::Write as _;
+    // Where standard error is closed there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "{why}");
+    ExitCode::from(code)
 }

@@ -18,12 +18,21 @@ fn the_example_is_a_configuration_as_it_is() {
 
 /// The example with every commented key taken as written; files that it names are made.
 fn switched_on(folder: &Path) -> String {
-    for file in ["people.txt", "logo.svg", "fullchain.pem", "privkey.pem", "photos.pem", "photos.key", "relay-ca.pem"] {
+    for file in
+        ["people.txt", "logo.svg", "fullchain.pem", "privkey.pem", "photos.pem", "photos.key", "relay-ca.pem"]
+    {
         fs::write(folder.join(file), "someone@example.com\n").unwrap();
     }
-    for file in ["secret", "secret.old", "mail.password", "fallback.password", "wiki.password", "wiki-fallback.password"] {
+    for file in [
+        "secret",
+        "secret.old",
+        "mail.password",
+        "fallback.password",
+        "wiki.password",
+        "wiki-fallback.password",
+    ] {
         let path = folder.join(file);
-        fs::write(&path, format!("{file} and then some more characters")).unwrap();
+        fs::write(&path, format!("{:A<43}", file.replace('.', "_"))).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
     fs::create_dir(folder.join("pages")).unwrap();
@@ -36,9 +45,10 @@ fn switched_on(folder: &Path) -> String {
         // Either a secret or its file.
         .filter(|line| !line.starts_with("password = ") && !line.starts_with("secret = "))
         .collect();
-    on.join("\n")
-        .replace("/etc/linkgate/", &format!("{}/", folder.display()))
-        .replace("listen = [\"http://127.0.0.1:8080\"]", "listen = [\"http://127.0.0.1:8080\", \"https://[::]:443\"]")
+    on.join("\n").replace("/etc/linkgate/", &format!("{}/", folder.display())).replace(
+        "listen = [\"http://127.0.0.1:8080\"]",
+        "listen = [\"http://127.0.0.1:8080\", \"https://[::]:443\"]",
+    )
 }
 
 #[test]

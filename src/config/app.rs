@@ -27,8 +27,8 @@ const UPSTREAM_CURE: &str = "write \"http://127.0.0.1:3000\"";
 struct Around<'a> {
     people: &'a People,
     prefix: &'a str,
-    /// `[limits] max_body`; `Some(None)`: unlimited.
-    max_body: Option<Option<u64>>,
+    /// `[limits] max_body`; `None`: unlimited.
+    max_body: Option<u64>,
 }
 
 /// The apps of one site: the `[[site.app]]`s, and the one that `upstream` stands for.
@@ -38,7 +38,7 @@ pub fn apps(
     url: &Origin,
     name: &str,
     prefix: &str,
-    max_body: Option<Option<u64>>,
+    max_body: Option<u64>,
 ) -> Vec<App> {
     let around = Around { people, prefix, max_body };
     let mut apps: Vec<App> = Vec::new();
@@ -337,9 +337,9 @@ fn one_upstream(text: &str) -> Result<Upstream, (String, String)> {
 fn limits(reader: &Reader<'_>, around: &Around<'_>) -> RouteLimits {
     let seconds = Duration::from_secs;
     let least = Duration::from_millis(10);
-    let body = reader.parse("max_body", values::size).or(around.max_body);
+    let body = reader.parse("max_body", values::size);
     RouteLimits {
-        max_body: body.unwrap_or(None),
+        max_body: body.unwrap_or(around.max_body),
         connect_timeout: reader.duration("connect_timeout", seconds(5), least, seconds(600)),
         response_timeout: reader.duration("response_timeout", seconds(60), least, seconds(86_400)),
         idle_timeout: reader.duration("idle_timeout", seconds(300), least, seconds(86_400)),

@@ -115,8 +115,14 @@ fn set(
             Ok(())
         }
         (Kind::Flag, []) => match text {
-            "true" | "1" | "yes" => Ok(table.set(key.name, place, Value::Flag(true))),
-            "false" | "0" | "no" => Ok(table.set(key.name, place, Value::Flag(false))),
+            "true" | "1" | "yes" => {
+                table.set(key.name, place, Value::Flag(true));
+                Ok(())
+            }
+            "false" | "0" | "no" => {
+                table.set(key.name, place, Value::Flag(false));
+                Ok(())
+            }
             _ => Err((format!("{text:?} is neither true nor false"), "write true or false".into())),
         },
         (Kind::Number, []) => {

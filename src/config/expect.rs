@@ -37,7 +37,7 @@ fn one(reader: &Reader<'_>, sites: &Sites) -> Option<Expect> {
                     "person",
                     format!("{text:?} is no address"),
                     format!("{error}; or write \"nobody\""),
-                )
+                );
             })
             .ok(),
     });

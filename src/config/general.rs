@@ -11,9 +11,10 @@ use super::secrets;
 use super::settings::{ConnectionLimits, Listen, LogFormat, LogSettings, Master, Tls, Trusted};
 use super::tree::Table;
 use super::values;
+use crate::identity::MasterSecret;
 use crate::secret::Secret;
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 const SECOND: Duration = Duration::from_secs(1);
 
 const LISTEN_CURE: &str = "write \"http://127.0.0.1:8080\", \"https://[::]:443\", \"unix:/run/linkgate/web.sock\" or \"systemd:NAME\"";
@@ -167,17 +168,17 @@ pub fn master(root: &Reader<'_>, state_dir: &std::path::Path) -> Master {
 }
 
 fn long_enough(secret: &Secret<String>, wrong: impl FnOnce(String, String)) -> bool {
-    let long = secret.expose().len() >= 32;
-    if !long {
-        let cure = "make one of at least 32 random characters: openssl rand -base64 32";
-        wrong("this secret is too short to be safe".into(), cure.into());
+    let usable = MasterSecret::decode(secret.expose());
+    if let Err(error) = &usable {
+        let cure = "make one with: openssl rand -base64 32";
+        wrong(format!("this secret cannot be used: {error}"), cure.into());
     }
-    long
+    usable.is_ok()
 }
 
 /// `drain`.
 pub fn drain(root: &Reader<'_>) -> Duration {
-    root.duration("drain", Duration::from_secs(30), Duration::ZERO, Duration::from_secs(3_600))
+    root.duration("drain", Duration::from_secs(30), Duration::ZERO, Duration::from_hours(1))
 }
 
 /// `[tls]`. `secure`: whether a listener speaks https.
@@ -256,7 +257,7 @@ pub fn store(root: &Reader<'_>, state_dir: &std::path::Path) -> PathBuf {
             reader.wrong("kind", what, "leave it out: the store is SQLite then");
         }
         Some(kind) => {
-            reader.wrong("kind", format!("{kind:?} is no store"), "write \"sqlite\", or leave it out")
+            reader.wrong("kind", format!("{kind:?} is no store"), "write \"sqlite\", or leave it out");
         }
     }
     match reader.text("path") {

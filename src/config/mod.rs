@@ -27,7 +27,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use self::mistake::nearest;
 use self::reader::{Log, Reader};
 use self::tree::Table;
-use crate::identity::MasterSecret;
 use crate::policy::Sites;
 use crate::random::Random;
 use crate::secret::Secret;
@@ -63,9 +62,10 @@ pub fn load_text(
     let root = Reader::new(&table, "", &log);
     let loaded = whole(&root, file);
     let mistakes = log.take();
-    match loaded {
-        Some(loaded) if mistakes.is_empty() => Ok((loaded, log.asked())),
-        _ => Err(Mistakes::new(file.to_owned(), mistakes)),
+    if mistakes.is_empty() {
+        Ok((loaded, log.asked()))
+    } else {
+        Err(Mistakes::new(file.to_owned(), mistakes))
     }
 }
 
@@ -98,12 +98,14 @@ fn prepare(source: &str, file: &Path, environment: &Environment) -> (Table, Log)
     let mut log = Log::default();
     log.base = file.parent().map(Path::to_owned).unwrap_or_default();
     log.credentials.clone_from(&environment.credentials);
-    mistakes.into_iter().for_each(|mistake| log.push(mistake));
+    for mistake in mistakes {
+        log.push(mistake);
+    }
     (table, log)
 }
 
-/// Everything, as far as it can be read. `None` only together with a mistake.
-fn whole(root: &Reader<'_>, file: &Path) -> Option<Loaded> {
+/// Everything, as far as it can be read: worth nothing where a mistake was noted.
+fn whole(root: &Reader<'_>, file: &Path) -> Loaded {
     let listen = general::listen(root);
     let prefix = general::prefix(root);
     let trusted_proxies = general::trusted(root);
@@ -165,7 +167,7 @@ fn whole(root: &Reader<'_>, file: &Path) -> Option<Loaded> {
         expects,
     };
     together(root, &loaded);
-    Some(loaded)
+    loaded
 }
 
 /// What is wrong only in company.
@@ -250,20 +252,6 @@ impl Loaded {
             None => self.generated_secret(random)?,
         };
         Ok(std::iter::once(present).chain(self.master.previous.iter().cloned()).collect())
-    }
-
-    /// As [`Loaded::master_secrets`], ready to derive keys from. A secret that is base64 counts as the bytes it stands
-    /// for, any other as its own characters.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn masters(&self, random: &Random) -> Result<Vec<MasterSecret>, String> {
-        let master = |secret: &Secret<String>| {
-            MasterSecret::decode(secret.expose())
-                .or_else(|_| MasterSecret::new(secret.expose().as_bytes().to_vec()))
-                .map_err(|error| error.to_string())
-        };
-        self.master_secrets(random)?.iter().map(master).collect()
     }
 
     fn generated_secret(&self, random: &Random) -> Result<Secret<String>, String> {

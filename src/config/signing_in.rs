@@ -6,9 +6,9 @@ use super::reader::Reader;
 use super::settings::{AskLimits, LinkSettings, OtherBrowser, Remember, SessionSettings};
 use super::values::{self, Rate};
 
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
+const MINUTE: Duration = Duration::from_mins(1);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// `[link]`.
 pub fn link(reader: &Reader<'_>) -> LinkSettings {

@@ -60,7 +60,7 @@ pub fn site(root: &Reader<'_>, table: &Table, prefix: &str) -> Option<SiteSettin
     let language = language(&reader, pages.as_deref(), &texts);
     let limits_path = path("limits");
     let limits = Reader::new(&limits, &limits_path, root.log);
-    let body = limits.parse("max_body", super::values::size);
+    let body = limits.parse("max_body", super::values::size).flatten();
     let apps = match &origin {
         Some(origin) => app::apps(&reader, &people, origin, &name, prefix, body),
         None => Vec::new(),

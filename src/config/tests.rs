@@ -38,7 +38,10 @@ fn the_smallest_file_loads_with_safe_defaults() {
     assert!(loaded.trusted_proxies.is_empty());
     assert_eq!((loaded.prefix.as_str(), loaded.sites.len()), ("/.linkgate", 1));
     let site = loaded.site(None).unwrap();
-    assert_eq!((site.site.name.as_str(), site.site.start.as_str()), ("wiki.example.com", "https://wiki.example.com/"));
+    assert_eq!(
+        (site.site.name.as_str(), site.site.start.as_str()),
+        ("wiki.example.com", "https://wiki.example.com/")
+    );
     assert_eq!((site.link.lifetime.as_secs(), site.session.idle.as_secs()), (600, 604_800));
     assert_eq!(site.site.apps.len(), 1);
 }
@@ -59,65 +62,323 @@ const BAD: &[(&str, &str, &str, &str, &str)] = &[
     ("workers = 0", "", "", "c.toml:1:11: workers: 0 is out of range", "from 1"),
     ("state_dir = ", "", "", "c.toml:1:13: this is not TOML", "toml.io"),
     // Not yet.
-    ("proxy_protocol = []", "", "", "c.toml:1:1: proxy_protocol: this comes with a later version", "leave it out"),
+    (
+        "proxy_protocol = []",
+        "",
+        "",
+        "c.toml:1:1: proxy_protocol: this comes with a later version",
+        "leave it out",
+    ),
     ("", "", "[admin]\nurl = \"x\"", "c.toml:10:2: admin: this comes with a later version", "leave it out"),
-    ("", "", "[tls.acme]\ncontact = \"x\"", "c.toml:10:6: tls.acme: this comes with a later version", "leave it out"),
-    ("", "", "[store]\nkind = \"redis\"", "c.toml:11:8: store.kind: the store \"redis\" comes with a later", "SQLite"),
-    ("", "[[site.app]]\nhost = \"b.example.com\"\nstrip_prefix = \"/x\"", "", "c.toml:11:1: site.app.strip_prefix: this comes", "leave it out"),
-    ("", "[[site.app]]\nhost = \"b.example.com\"\nupstream = [\"http://a:1\", \"http://b:1\"]", "", "c.toml:11:27: site.app.upstream: several upstreams come", "leave one"),
-    ("", "[[site.app]]\nhost = \"b.example.com\"\nupstream = \"https://a\"", "", "c.toml:11:12: site.app.upstream: upstreams by https come", "http://127.0.0.1"),
-    ("", "[[site.app]]\nhost = \"b.example.com\"\naccept = [\"session\", \"basic\"]", "", "c.toml:11:22: site.app.accept: \"basic\" comes", "leave it out"),
+    (
+        "",
+        "",
+        "[tls.acme]\ncontact = \"x\"",
+        "c.toml:10:6: tls.acme: this comes with a later version",
+        "leave it out",
+    ),
+    (
+        "",
+        "",
+        "[store]\nkind = \"redis\"",
+        "c.toml:11:8: store.kind: the store \"redis\" comes with a later",
+        "SQLite",
+    ),
+    (
+        "",
+        "[[site.app]]\nhost = \"b.example.com\"\nstrip_prefix = \"/x\"",
+        "",
+        "c.toml:11:1: site.app.strip_prefix: this comes",
+        "leave it out",
+    ),
+    (
+        "",
+        "[[site.app]]\nhost = \"b.example.com\"\nupstream = [\"http://a:1\", \"http://b:1\"]",
+        "",
+        "c.toml:11:27: site.app.upstream: several upstreams come",
+        "leave one",
+    ),
+    (
+        "",
+        "[[site.app]]\nhost = \"b.example.com\"\nupstream = \"https://a\"",
+        "",
+        "c.toml:11:12: site.app.upstream: upstreams by https come",
+        "http://127.0.0.1",
+    ),
+    (
+        "",
+        "[[site.app]]\nhost = \"b.example.com\"\naccept = [\"session\", \"basic\"]",
+        "",
+        "c.toml:11:22: site.app.accept: \"basic\" comes",
+        "leave it out",
+    ),
     // Sockets and trust.
-    ("listen = [\"0.0.0.0:80\"]", "", "", "c.toml:1:11: listen: \"0.0.0.0:80\" cannot be taken", "http://127.0.0.1:8080"),
+    (
+        "listen = [\"0.0.0.0:80\"]",
+        "",
+        "",
+        "c.toml:1:11: listen: \"0.0.0.0:80\" cannot be taken",
+        "http://127.0.0.1:8080",
+    ),
     ("listen = [\"https://[::]:443\"]", "", "", "c.toml:1:11: listen: https needs a certificate", "[tls]"),
-    ("listen = [\"http://0.0.0.0:80\"]", "", "", "c.toml:1:11: listen: session cookies would cross", "trusted_proxies"),
+    (
+        "listen = [\"http://0.0.0.0:80\"]",
+        "",
+        "",
+        "c.toml:1:11: listen: session cookies would cross",
+        "trusted_proxies",
+    ),
     ("listen = []", "", "", "c.toml:1:10: listen: nobody could connect", "http://"),
-    ("trusted_proxies = [\"0.0.0.0/0\"]", "", "", "c.toml:1:20: trusted_proxies: 0.0.0.0/0 is a good part of the world", "private"),
+    (
+        "trusted_proxies = [\"0.0.0.0/0\"]",
+        "",
+        "",
+        "c.toml:1:20: trusted_proxies: 0.0.0.0/0 is a good part of the world",
+        "private",
+    ),
     ("trusted_proxies = [\"10.0.0.1/8\"]", "", "", "c.toml:1:20: trusted_proxies:", "10.0.0.0/8"),
-    ("trusted_proxies = [\"unix\"]", "", "", "c.toml:1:19: trusted_proxies: nothing listens on a Unix socket", "unix:/run"),
+    (
+        "trusted_proxies = [\"unix\"]",
+        "",
+        "",
+        "c.toml:1:19: trusted_proxies: nothing listens on a Unix socket",
+        "unix:/run",
+    ),
     ("prefix = \"/\"", "", "", "c.toml:1:10: prefix: \"/\" cannot be taken", "/.linkgate"),
-    ("secret = \"short\"", "", "", "c.toml:1:10: secret: this secret is too short", "openssl rand"),
-    ("", "", "[monitor]\nlisten = \"0.0.0.0:9080\"", "c.toml:11:10: monitor.listen: 0.0.0.0 can be reached from outside", "127.0.0.1"),
-    ("", "", "[tls]\ncertificate = \"/nowhere.pem\"", "c.toml:11:15: tls.certificate: its key is missing", "key ="),
+    ("secret = \"short\"", "", "", "c.toml:1:10: secret: this secret cannot be used", "openssl rand"),
+    (
+        "",
+        "",
+        "[monitor]\nlisten = \"0.0.0.0:9080\"",
+        "c.toml:11:10: monitor.listen: 0.0.0.0 can be reached from outside",
+        "127.0.0.1",
+    ),
+    (
+        "",
+        "",
+        "[tls]\ncertificate = \"/nowhere.pem\"",
+        "c.toml:11:15: tls.certificate: its key is missing",
+        "key =",
+    ),
     ("", "", "[log]\nlevel = \"loud\"", "c.toml:11:9: log.level: \"loud\" cannot be taken", "debug"),
     // Sessions and links.
-    ("", "", "[session]\nidle = \"60d\"", "c.toml:11:8: session.idle: sessions end by session.lifetime", "30d"),
+    (
+        "",
+        "",
+        "[session]\nidle = \"60d\"",
+        "c.toml:11:8: session.idle: sessions end by session.lifetime",
+        "30d",
+    ),
     ("", "", "[session]\ncookie = \"__Host-x\"", "c.toml:11:10: session.cookie:", "prefix"),
-    ("", "", "[session]\nremember = \"allways\"", "c.toml:11:12: session.remember: \"allways\"", "\"always\"?"),
-    ("", "", "[link]\nlifetime = \"30d\"", "c.toml:11:12: link.lifetime: links that anybody may ask for", "link create"),
-    ("", "", "[link]\ncode = false\nother_browser = \"code-only\"", "c.toml:12:17: link.other_browser: letters carry no code", "code = true"),
+    (
+        "",
+        "",
+        "[session]\nremember = \"allways\"",
+        "c.toml:11:12: session.remember: \"allways\"",
+        "\"always\"?",
+    ),
+    (
+        "",
+        "",
+        "[link]\nlifetime = \"30d\"",
+        "c.toml:11:12: link.lifetime: links that anybody may ask for",
+        "link create",
+    ),
+    (
+        "",
+        "",
+        "[link]\ncode = false\nother_browser = \"code-only\"",
+        "c.toml:12:17: link.other_browser: letters carry no code",
+        "code = true",
+    ),
     ("", "", "[limits]\nask_per_address = \"0/1h\"", "c.toml:11:19: limits.ask_per_address:", "nobody"),
-    ("", "[site.limits]\nconnections = 5", "", "c.toml:10:1: site.limits.connections: no such key", "limits.connections"),
+    (
+        "",
+        "[site.limits]\nconnections = 5",
+        "",
+        "c.toml:10:1: site.limits.connections: no such key",
+        "limits.connections",
+    ),
     // Sites and people.
-    ("", "", "[[site]]\nurl = \"http://b.example.com\"\nallow = [\"*\"]", "c.toml:11:7: site.url: \"http://b.example.com\": over plain http", "https://b.example.com"),
-    ("", "", "[[site]]\nurl = \"https://b.example.com\"", "c.toml:10:1: site.allow: nobody can sign in", "allow ="),
-    ("", "", "[[site]]\nurl = \"https://b.example.com\"\nallow = []", "c.toml:12:9: site.allow: nobody can sign in", "allow ="),
-    ("", "", "[[site]]\nurl = \"https://b.example.com\"\nallow = [\"a@b.example\", \"*\"]", "c.toml:12:25: site.allow: the other entries mean nothing", "alone"),
+    (
+        "",
+        "",
+        "[[site]]\nurl = \"http://b.example.com\"\nallow = [\"*\"]",
+        "c.toml:11:7: site.url: \"http://b.example.com\": over plain http",
+        "https://b.example.com",
+    ),
+    (
+        "",
+        "",
+        "[[site]]\nurl = \"https://b.example.com\"",
+        "c.toml:10:1: site.allow: nobody can sign in",
+        "allow =",
+    ),
+    (
+        "",
+        "",
+        "[[site]]\nurl = \"https://b.example.com\"\nallow = []",
+        "c.toml:12:9: site.allow: nobody can sign in",
+        "allow =",
+    ),
+    (
+        "",
+        "",
+        "[[site]]\nurl = \"https://b.example.com\"\nallow = [\"a@b.example\", \"*\"]",
+        "c.toml:12:25: site.allow: the other entries mean nothing",
+        "alone",
+    ),
     ("", "", "[[site]]\nallow = [\"*\"]", "c.toml:10:1: site.url: this is missing", "https://"),
-    ("", "", "[[site]]\nname = \"b\"\nurl = \"https://wiki.example.com\"\nallow = [\"*\"]", "c.toml:12:7: site.url: wiki.example.com belongs to the site", "hosts of its own"),
-    ("", "administrators = [\"group:staf\"]", "[groups]\nstaff = [\"a@example.com\"]", "c.toml:9:19: site.administrators: there is no group \"staf\"", "group:staff"),
-    ("", "administrators = [\"*\"]", "", "c.toml:9:18: site.administrators: everybody with a mailbox", "name people"),
-    ("", "", "[[user]]\nemail = \"nobody\"", "c.toml:11:9: user.email: \"nobody\" is no address", "name@example.com"),
+    (
+        "",
+        "",
+        "[[site]]\nname = \"b\"\nurl = \"https://wiki.example.com\"\nallow = [\"*\"]",
+        "c.toml:12:7: site.url: wiki.example.com belongs to the site",
+        "hosts of its own",
+    ),
+    (
+        "",
+        "administrators = [\"group:staf\"]",
+        "[groups]\nstaff = [\"a@example.com\"]",
+        "c.toml:9:19: site.administrators: there is no group \"staf\"",
+        "group:staff",
+    ),
+    (
+        "",
+        "administrators = [\"*\"]",
+        "",
+        "c.toml:9:18: site.administrators: everybody with a mailbox",
+        "name people",
+    ),
+    (
+        "",
+        "",
+        "[[user]]\nemail = \"nobody\"",
+        "c.toml:11:9: user.email: \"nobody\" is no address",
+        "name@example.com",
+    ),
     ("", "language = \"enn\"", "", "c.toml:9:12: site.language: no page speaks \"enn\"", "en"),
-    ("", "[site.look]\naccent = \"blue\"", "", "c.toml:10:10: site.look.accent: \"blue\" cannot be taken", "#0b5c9e"),
+    (
+        "",
+        "[site.look]\naccent = \"blue\"",
+        "",
+        "c.toml:10:10: site.look.accent: \"blue\" cannot be taken",
+        "#0b5c9e",
+    ),
     // Apps, routes, headers.
-    ("", "[[site.app]]\nhost = \"https://b.example.com\"", "", "c.toml:10:8: site.app.host:", "the host alone, \"b.example.com\""),
-    ("", "[[site.app]]\nname = \"b\"", "", "c.toml:9:1: site.app.host: wiki.example.com belongs to the app", "add host"),
-    ("", "[[site.app]]\nhost = \"b.example.com\"\nallow = []", "", "c.toml:11:9: site.app.allow: an empty list", "leave it out"),
-    ("", "[[site.app]]\nhost = \"b.example.com\"\nupstream = \"127.0.0.1:1\"", "", "c.toml:11:12: site.app.upstream:", "\"http://127.0.0.1:1\""),
-    ("", "[[site.app]]\nhost = \"b.example.com\"\nidentity = \"remot\"", "", "c.toml:11:12: site.app.identity: \"remot\"", "\"remote\"?"),
-    ("", "[[site.app]]\nhost = \"b.example.com\"\nidentity = { Host = \"{user}\" }", "", "c.toml:11:12: site.app.identity: Host is not ours", "X-User"),
-    ("", "[[site.app]]\nhost = \"b.example.com\"\nidentity = { X-U = \"{usr}\" }", "", "c.toml:11:12: site.app.identity: X-U", "{user}"),
-    ("", "[[site.app]]\nhost = \"b.example.com\"\n[[site.app.route]]\npath = \"share\"", "", "c.toml:12:8: site.app.route.path: \"share\" is no path", "\"/share/\""),
-    ("", "[[site.app]]\nhost = \"b.example.com\"\n[[site.app.route]]\npath = \"/\"\n[[site.app.route]]\npath = \"/x/\"\naccess = \"public\"", "", "c.toml:14:8: site.app.route.path: this never matches", "in front of"),
-    ("", "[[site.app]]\nhost = \"b.example.com\"\n[[site.app.route]]\npath = \"/.linkgate/x\"", "", "c.toml:12:8: site.app.route.path: everything below /.linkgate", "another path"),
-    ("", "[[site.app]]\nhost = \"b.example.com\"\n[[site.app.route]]\npath = \"/x\"\nmethods = [\"get\"]", "", "c.toml:13:12: site.app.route.methods: \"get\"", "\"GET\""),
-    ("", "[[site.app]]\nhost = \"b.example.com\"\naccess = \"deny\"\nallow = [\"a@example.com\"]", "", "c.toml:12:9: site.app.allow: with this access nobody", "leave out"),
-    ("listen = [\"http://127.0.0.1:3000\"]", "", "", "c.toml:5:1: site: 127.0.0.1:3000 is linkgate itself", "address of the app"),
+    (
+        "",
+        "[[site.app]]\nhost = \"https://b.example.com\"",
+        "",
+        "c.toml:10:8: site.app.host:",
+        "the host alone, \"b.example.com\"",
+    ),
+    (
+        "",
+        "[[site.app]]\nname = \"b\"",
+        "",
+        "c.toml:9:1: site.app.host: wiki.example.com belongs to the app",
+        "add host",
+    ),
+    (
+        "",
+        "[[site.app]]\nhost = \"b.example.com\"\nallow = []",
+        "",
+        "c.toml:11:9: site.app.allow: an empty list",
+        "leave it out",
+    ),
+    (
+        "",
+        "[[site.app]]\nhost = \"b.example.com\"\nupstream = \"127.0.0.1:1\"",
+        "",
+        "c.toml:11:12: site.app.upstream:",
+        "\"http://127.0.0.1:1\"",
+    ),
+    (
+        "",
+        "[[site.app]]\nhost = \"b.example.com\"\nidentity = \"remot\"",
+        "",
+        "c.toml:11:12: site.app.identity: \"remot\"",
+        "\"remote\"?",
+    ),
+    (
+        "",
+        "[[site.app]]\nhost = \"b.example.com\"\nidentity = { Host = \"{user}\" }",
+        "",
+        "c.toml:11:12: site.app.identity: Host is not ours",
+        "X-User",
+    ),
+    (
+        "",
+        "[[site.app]]\nhost = \"b.example.com\"\nidentity = { X-U = \"{usr}\" }",
+        "",
+        "c.toml:11:12: site.app.identity: X-U",
+        "{user}",
+    ),
+    (
+        "",
+        "[[site.app]]\nhost = \"b.example.com\"\n[[site.app.route]]\npath = \"share\"",
+        "",
+        "c.toml:12:8: site.app.route.path: \"share\" is no path",
+        "\"/share/\"",
+    ),
+    (
+        "",
+        "[[site.app]]\nhost = \"b.example.com\"\n[[site.app.route]]\npath = \"/\"\n[[site.app.route]]\npath = \"/x/\"\naccess = \"public\"",
+        "",
+        "c.toml:14:8: site.app.route.path: this never matches",
+        "in front of",
+    ),
+    (
+        "",
+        "[[site.app]]\nhost = \"b.example.com\"\n[[site.app.route]]\npath = \"/.linkgate/x\"",
+        "",
+        "c.toml:12:8: site.app.route.path: everything below /.linkgate",
+        "another path",
+    ),
+    (
+        "",
+        "[[site.app]]\nhost = \"b.example.com\"\n[[site.app.route]]\npath = \"/x\"\nmethods = [\"get\"]",
+        "",
+        "c.toml:13:12: site.app.route.methods: \"get\"",
+        "\"GET\"",
+    ),
+    (
+        "",
+        "[[site.app]]\nhost = \"b.example.com\"\naccess = \"deny\"\nallow = [\"a@example.com\"]",
+        "",
+        "c.toml:12:9: site.app.allow: with this access nobody",
+        "leave out",
+    ),
+    (
+        "listen = [\"http://127.0.0.1:3000\"]",
+        "",
+        "",
+        "c.toml:5:1: site: 127.0.0.1:3000 is linkgate itself",
+        "address of the app",
+    ),
     // Expectations.
-    ("", "", "[[expect]]\nperson = \"nobody\"\nrequest = \"GET https://other.example.com/\"\nresult = \"deny\"", "c.toml:12:11: expect.request: no site has the host other.example.com", "name a host"),
-    ("", "", "[[expect]]\nperson = \"nobody\"\nrequest = \"GET https://wiki.example.com/\"\nresult = \"alow\"", "c.toml:13:10: expect.result: \"alow\"", "\"allow\"?"),
-    ("", "", "[[expect]]\nrequest = \"GET https://wiki.example.com/\"\nresult = \"deny\"", "c.toml:10:1: expect.person: this is missing", "nobody"),
+    (
+        "",
+        "",
+        "[[expect]]\nperson = \"nobody\"\nrequest = \"GET https://other.example.com/\"\nresult = \"deny\"",
+        "c.toml:12:11: expect.request: no site has the host other.example.com",
+        "name a host",
+    ),
+    (
+        "",
+        "",
+        "[[expect]]\nperson = \"nobody\"\nrequest = \"GET https://wiki.example.com/\"\nresult = \"alow\"",
+        "c.toml:13:10: expect.result: \"alow\"",
+        "\"allow\"?",
+    ),
+    (
+        "",
+        "",
+        "[[expect]]\nrequest = \"GET https://wiki.example.com/\"\nresult = \"deny\"",
+        "c.toml:10:1: expect.person: this is missing",
+        "nobody",
+    ),
 ];
 
 #[test]
@@ -139,9 +400,15 @@ fn mistakes_of_the_letters_way_name_their_cure() {
         ("from = \"x\"\nurl = \"memory:\"", "c.toml:2:8: mail.from"),
         ("from = \"a@b.example\"", "c.toml:1:1: mail.url: this is missing"),
         ("from = \"a@b.example\"\nurl = \"smtp+plain://relay.example.com\"", "this machine only"),
-        ("from = \"a@b.example\"\nurl = \"smtp://relay.example.com\"\nuser = \"x\"", "the password of this account is missing"),
+        (
+            "from = \"a@b.example\"\nurl = \"smtp://relay.example.com\"\nuser = \"x\"",
+            "the password of this account is missing",
+        ),
         ("from = \"a@b.example\"\nurl = \"memory:\"\nuser = \"x\"", "only SMTP asks for this"),
-        ("from = \"a@b.example\"\nurl = \"smtp://relay.example.com\"\npassword = \"x\"", "whose password is it?"),
+        (
+            "from = \"a@b.example\"\nurl = \"smtp://relay.example.com\"\npassword = \"x\"",
+            "whose password is it?",
+        ),
         ("from = \"a@b.example\"\nurl = \"smpt://relay.example.com\"", "c.toml:3:7: mail.url"),
     ] {
         let text = format!("[mail]\n{mail}\n[[site]]\nurl = \"https://w.example.com\"\nallow = [\"*\"]\n");
@@ -195,7 +462,11 @@ fn the_environment_overrides_the_file_and_keeps_its_places() {
 #[test]
 fn a_wrong_variable_is_named() {
     for (name, value, wanted) in [
-        ("LINKGATE_MIAL__URL", "x", "environment variable LINKGATE_MIAL__URL: there is no key \"mial\"; did you mean MAIL?"),
+        (
+            "LINKGATE_MIAL__URL",
+            "x",
+            "environment variable LINKGATE_MIAL__URL: there is no key \"mial\"; did you mean MAIL?",
+        ),
         ("LINKGATE_MAIL__URLL", "x", "did you mean URL?"),
         ("LINKGATE_MAIL", "x", "mail is a table"),
         ("LINKGATE_LOG__ACCESS", "perhaps", "neither true nor false"),
@@ -203,7 +474,8 @@ fn a_wrong_variable_is_named() {
         ("LINKGATE_TLS__ACME", "x", "later version"),
         ("LINKGATE_LISTEN__X", "x", "no keys below it"),
     ] {
-        let error = load_text(GOOD, Path::new("c.toml"), &with(&[(name, value)], None)).unwrap_err().to_string();
+        let error =
+            load_text(GOOD, Path::new("c.toml"), &with(&[(name, value)], None)).unwrap_err().to_string();
         assert!(error.contains(wanted), "{name}: {error}");
     }
 }
@@ -211,11 +483,13 @@ fn a_wrong_variable_is_named() {
 #[test]
 fn secrets_come_from_files_and_credentials_and_never_from_two_places() {
     let folder = tempfile::tempdir().unwrap();
-    let text = GOOD.replace("memory:", "smtp://relay.example.com").replace("[[site]]", "user = \"u\"\n[[site]]");
+    let text =
+        GOOD.replace("memory:", "smtp://relay.example.com").replace("[[site]]", "user = \"u\"\n[[site]]");
     fs::write(folder.path().join("mail.password"), "hunter2\n").unwrap();
     let environment = with(&[], Some(folder.path()));
     let (loaded, _) = load_text(&text, Path::new("c.toml"), &environment).unwrap();
-    let crate::mail::Transport::Smtp { password, .. } = &loaded.sites[0].mail.as_ref().unwrap().transport else {
+    let crate::mail::Transport::Smtp { password, .. } = &loaded.sites[0].mail.as_ref().unwrap().transport
+    else {
         panic!("this is SMTP");
     };
     assert_eq!(password.as_ref().unwrap().expose(), "hunter2");
@@ -228,7 +502,8 @@ fn secrets_come_from_files_and_credentials_and_never_from_two_places() {
     let open = folder.path().join("open");
     fs::write(&open, "x").unwrap();
     fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
-    let filed = text.replace("user = \"u\"", &format!("user = \"u\"\npassword_file = \"{}\"", open.display()));
+    let filed =
+        text.replace("user = \"u\"", &format!("user = \"u\"\npassword_file = \"{}\"", open.display()));
     let error = load_text(&filed, Path::new("c.toml"), &Environment::default()).unwrap_err().to_string();
     assert!(error.contains("everybody on this machine may open") && error.contains("chmod o="), "{error}");
 }
@@ -238,7 +513,8 @@ fn a_site_with_a_relay_of_its_own_never_gets_the_account_of_the_file() {
     let text = "[mail]\nfrom = \"a@b.example\"\nurl = \"smtp://one.example\"\nuser = \"u\"\npassword = \"p\"\n\
                 [[site]]\nurl = \"https://w.example.com\"\nallow = [\"*\"]\n[site.mail]\nurl = \"smtp://two.example\"\n";
     let loaded = try_load(text).unwrap();
-    let crate::mail::Transport::Smtp { host, user, password, .. } = &loaded.sites[0].mail.as_ref().unwrap().transport
+    let crate::mail::Transport::Smtp { host, user, password, .. } =
+        &loaded.sites[0].mail.as_ref().unwrap().transport
     else {
         panic!("this is SMTP");
     };
@@ -266,12 +542,23 @@ fn the_master_secret_is_made_once_for_the_owner_alone() {
 #[test]
 fn expectations_are_tried() {
     let expect = |person: &str, result: &str| {
-        format!("[[expect]]\nperson = \"{person}\"\nrequest = \"GET https://wiki.example.com/x\"\nresult = \"{result}\"\n")
+        format!(
+            "[[expect]]\nperson = \"{person}\"\nrequest = \"GET https://wiki.example.com/x\"\nresult = \"{result}\"\n"
+        )
     };
     let now = Timestamp::from_seconds(1_800_000_000);
-    let right = file("", "", &(expect("a@example.com", "allow") + &expect("nobody", "sign-in") + &expect("a@other.example", "deny")));
+    let right = file(
+        "",
+        "",
+        &(expect("a@example.com", "allow")
+            + &expect("nobody", "sign-in")
+            + &expect("a@other.example", "deny")),
+    );
     assert_eq!(try_load(&right).unwrap().try_expectations(now).unwrap(), 3);
     let wrong = file("", "", &expect("a@other.example", "allow"));
     let failed = try_load(&wrong).unwrap().try_expectations(now).unwrap_err();
-    assert!(failed[0].what.contains("expected allow for a@other.example, but the answer is deny"), "{failed:?}");
+    assert!(
+        failed[0].what.contains("expected allow for a@other.example, but the answer is deny"),
+        "{failed:?}"
+    );
 }

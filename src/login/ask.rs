@@ -177,7 +177,7 @@ fn waiting(call: &Call, nonce: &Nonce, shown: &str, remember: bool) -> Waiting {
 
 /// Whether what a browser waits for has run out. Links without end are waited for a day.
 pub(super) fn over(call: &Call, waiting: &Waiting) -> bool {
-    let lifetime = call.visitor.site.link.lifetime.unwrap_or(Duration::from_secs(86_400));
+    let lifetime = call.visitor.site.link.lifetime.unwrap_or(Duration::from_hours(24));
     call.now >= waiting.asked_at + lifetime
 }
 

@@ -21,6 +21,7 @@ use super::errors::Problem;
 use super::frame::Frame;
 use super::nonce::KEPT;
 use super::nonce::Nonce;
+use super::nonce_of;
 use super::return_to;
 use super::visitor::from_own_page;
 use super::visitor::not_from_elsewhere;
@@ -90,7 +91,7 @@ impl Call {
 
     /// The browser's nonce: of several cookies of that name exactly one must be good.
     pub(super) fn nonce(&self) -> Option<Nonce> {
-        self.login.nonce(&self.visitor, &self.headers, &self.keys, self.now)
+        nonce_of(&self.visitor, &self.headers, &self.keys, self.now)
     }
 
     /// Reads a nonce that a program brought back.

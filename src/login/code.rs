@@ -21,9 +21,9 @@ impl Code {
         site: &str,
         nonce: &[u8; 32],
         email: &EmailAddress,
-        seed: &[u8; 8],
+        seed: [u8; 8],
     ) -> Self {
-        let parts: [&[u8]; 5] = [b"code", site.as_bytes(), nonce, email.as_str().as_bytes(), seed];
+        let parts: [&[u8]; 5] = [b"code", site.as_bytes(), nonce, email.as_str().as_bytes(), &seed];
         let mac = keys.mac(Purpose::Code, &parts);
         // Forty bits: five bytes are eight groups of five bits.
         let bits = mac.iter().take(5).fold(0_u64, |bits, byte| (bits << 8) | u64::from(*byte));
@@ -98,14 +98,14 @@ mod tests {
         let keys = keys();
         let alice = EmailAddress::parse("alice@example.com").unwrap();
         let bob = EmailAddress::parse("bob@example.com").unwrap();
-        let code = Code::derive(&keys, "wiki", &[1; 32], &alice, &[2; 8]);
-        assert!(code == Code::derive(&keys, "wiki", &[1; 32], &alice, &[2; 8]));
+        let code = Code::derive(&keys, "wiki", &[1; 32], &alice, [2; 8]);
+        assert!(code == Code::derive(&keys, "wiki", &[1; 32], &alice, [2; 8]));
         assert!(Code::parse(&code.shown()).unwrap() == code);
         for other in [
-            Code::derive(&keys, "wiki", &[9; 32], &alice, &[2; 8]),
-            Code::derive(&keys, "wiki", &[1; 32], &bob, &[2; 8]),
-            Code::derive(&keys, "wiki", &[1; 32], &alice, &[3; 8]),
-            Code::derive(&keys, "blog", &[1; 32], &alice, &[2; 8]),
+            Code::derive(&keys, "wiki", &[9; 32], &alice, [2; 8]),
+            Code::derive(&keys, "wiki", &[1; 32], &bob, [2; 8]),
+            Code::derive(&keys, "wiki", &[1; 32], &alice, [3; 8]),
+            Code::derive(&keys, "blog", &[1; 32], &alice, [2; 8]),
         ] {
             assert!(other != code);
         }

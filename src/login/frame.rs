@@ -2,7 +2,7 @@
 //! another origin frame, script or read them.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::StatusCode;
@@ -69,7 +69,7 @@ impl Frame<'_> {
         page: &str,
         own: C,
     ) -> Result<Response, Problem> {
-        let nonce = STANDARD_NO_PAD.encode(self.nonce);
+        let nonce = URL_SAFE_NO_PAD.encode(self.nonce);
         let common = Common {
             nonce: &nonce,
             prefix: self.prefix,

@@ -24,6 +24,7 @@ use super::errors::Problem;
 use super::frame::set_cookie;
 use super::nonce::KEPT;
 use super::nonce::Nonce;
+use super::nonce_of;
 use super::session;
 use super::visitor::wants_html;
 use crate::identity::SessionId;
@@ -36,7 +37,7 @@ use crate::store::Quota;
 /// How long a ticket is good for.
 const TICKET: Duration = Duration::from_secs(30);
 /// More tickets than this in a minute for one session are a browser that goes round in circles.
-const TICKETS: Quota = Quota { count: 20, per: Duration::from_secs(60) };
+const TICKETS: Quota = Quota { count: 20, per: Duration::from_mins(1) };
 
 #[derive(Serialize)]
 struct LostPost<'a> {
@@ -99,8 +100,7 @@ impl Login {
         }
         let keys = self.parts.keys.current();
         let now = self.parts.clock.now();
-        let nonce =
-            self.nonce(visitor, headers, &keys, now).unwrap_or_else(|| Nonce::new(&self.parts.random));
+        let nonce = nonce_of(visitor, headers, &keys, now).unwrap_or_else(|| Nonce::new(&self.parts.random));
         let mark = URL_SAFE_NO_PAD.encode(nonce.hash());
         let mut response = frame.see_other(&format!("{to}&host_nonce={mark}"))?;
         let names = &visitor.cookies;
@@ -192,17 +192,17 @@ pub(super) async fn enter(call: Call) -> Result<Response, Problem> {
     if call.admitted(&found.email).is_none() {
         return start();
     }
-    let term = session::Term {
+    let carried = session::Term {
         id: found.id,
         email: &found.email,
         generation,
         began: found.created_at,
         ends_at: found.ends_at,
     };
-    let claims = session::claims(&call.visitor, &term, call.now);
-    let token = session::token(&call.keys, &claims)?;
+    let claims = session::claims(&call.visitor, &carried, call.now);
+    let signed = session::token(&call.keys, &claims)?;
     let mut response = call.frame().see_other(&call.return_to(Some(&taken.return_to)))?;
-    set_cookie(&mut response, &session::cookie(&call.visitor, &claims, &token, call.now))?;
+    set_cookie(&mut response, &session::cookie(&call.visitor, &claims, &signed, call.now))?;
     call.audit("session.carried", found.email.as_str(), origin);
     Ok(response)
 }

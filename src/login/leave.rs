@@ -10,6 +10,7 @@ use super::call::Call;
 use super::call::Sent;
 use super::errors::Problem;
 use super::frame::set_cookie;
+use super::visitor::from_own_page;
 use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
 use crate::identity::SessionId;
@@ -46,7 +47,7 @@ pub(super) async fn get(call: Call) -> Result<Response, Problem> {
 
 /// `POST /logout`.
 pub(super) async fn post(call: Call, sent: Sent) -> Result<Response, Problem> {
-    by_own_page_or_bearer(&call, &sent)?;
+    by_own_page_or_bearer(&call)?;
     let everywhere = sent.fields.get("everywhere").is_some_and(|value| value == "1");
     let ended = match call.session() {
         None => Ok(()),
@@ -69,7 +70,7 @@ pub(super) async fn post(call: Call, sent: Sent) -> Result<Response, Problem> {
 
 /// `POST /sessions/end`: one of one's own sessions, from the start page.
 pub(super) async fn end_one(call: Call, sent: Sent) -> Result<Response, Problem> {
-    by_own_page_or_bearer(&call, &sent)?;
+    by_own_page_or_bearer(&call)?;
     let session = call.session().ok_or(Problem::NotSignedIn)?;
     let id = sent.fields.get("id").and_then(SessionId::parse).ok_or(Problem::NotFound)?;
     let store = &call.login.parts.store;
@@ -117,17 +118,16 @@ async fn end_all(call: &Call, session: &Current) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A page of ours, or a program that shows its token and sends no cookie: then nobody else can have sent it.
-fn by_own_page_or_bearer(call: &Call, sent: &Sent) -> Result<(), Problem> {
+/// A page of ours, or a program that shows its token and sends no cookie: then nobody else can have sent it. JSON is no
+/// proof here, because cookies count.
+fn by_own_page_or_bearer(call: &Call) -> Result<(), Problem> {
     let bearer =
         call.headers.contains_key(header::AUTHORIZATION) && !call.headers.contains_key(header::COOKIE);
-    if bearer {
-        return Ok(());
+    if bearer || from_own_page(&call.headers, &call.visitor.origin) {
+        Ok(())
+    } else {
+        Err(Problem::CrossSite)
     }
-    // JSON says nothing of where it comes from when no browser sent it; cookies would count here.
-    call.must_be_own(&Sent { json: false, fields: super::call::Fields::default() })?;
-    let _ = sent;
-    Ok(())
 }
 
 fn forget(call: &Call, response: &mut Response) -> Result<(), Problem> {

@@ -200,7 +200,7 @@ pub(super) fn put_together(
     let token = token::mint(keys, &parts.random, &site.site, wish.email, expires_at).map_err(Failure::Key)?;
     let url = format!("{}{}/verify?token={}", site.site.url.as_str(), parts.prefix, token.text);
     let asked_by = wish.asked_by.filter(|_| site.link.code);
-    let code = asked_by.map(|(nonce, seed)| Code::derive(keys, name, nonce.bytes(), wish.email, &seed));
+    let code = asked_by.map(|(nonce, seed)| Code::derive(keys, name, nonce.bytes(), wish.email, seed));
     let shown = code.as_ref().map(Code::shown).unwrap_or_default();
     let draft = letter::Draft {
         email: wish.email,

@@ -34,6 +34,8 @@ mod session;
 mod settings;
 mod start;
 mod status;
+#[cfg(test)]
+mod tests;
 mod token;
 mod verify;
 mod visitor;
@@ -86,7 +88,6 @@ impl Login {
     }
 
     /// Our own pages, without the prefix. Every request must carry a [`Visitor`] among its extensions.
-    #[must_use]
     pub fn router(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/", get(start::get))
@@ -130,9 +131,10 @@ impl Login {
             nonce: self.parts.random.bytes(),
         }
     }
+}
 
-    fn nonce(&self, visitor: &Visitor, headers: &HeaderMap, keys: &Keys, now: Timestamp) -> Option<Nonce> {
-        let (site, origin) = (&visitor.site.site.name, visitor.origin.as_str());
-        call::one_good(headers, &visitor.cookies.nonce, |text| Nonce::read(keys, site, origin, text, now))
-    }
+/// The browser's nonce on the visitor's host: of several cookies of that name exactly one must be good.
+fn nonce_of(visitor: &Visitor, headers: &HeaderMap, keys: &Keys, now: Timestamp) -> Option<Nonce> {
+    let (site, origin) = (&visitor.site.site.name, visitor.origin.as_str());
+    call::one_good(headers, &visitor.cookies.nonce, |text| Nonce::read(keys, site, origin, text, now))
 }

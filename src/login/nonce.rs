@@ -15,7 +15,7 @@ use crate::identity::Purpose;
 use crate::random::Random;
 
 /// How long a browser keeps it.
-pub(super) const KEPT: Duration = Duration::from_secs(30 * 86_400);
+pub(super) const KEPT: Duration = Duration::from_hours(30 * 24);
 /// How many addresses that signed in here are remembered.
 const MOST_FAMILIAR: usize = 3;
 /// Longest text read; ours are under 700 bytes.

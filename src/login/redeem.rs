@@ -32,7 +32,7 @@ pub(super) struct Entry {
 }
 
 #[derive(Serialize)]
-struct Token {
+struct Granted {
     token: String,
     token_type: &'static str,
     expires_in: i64,
@@ -182,7 +182,7 @@ async fn welcome(call: &Call, record: &LinkRecord, begun: Begun, entry: Entry) -
     if entry.program {
         let expires_in = claims.ends_at().seconds().saturating_sub(call.now.seconds());
         let email = record.email.to_string();
-        return frame.json(StatusCode::OK, &Token { token, token_type: "Bearer", expires_in, email });
+        return frame.json(StatusCode::OK, &Granted { token, token_type: "Bearer", expires_in, email });
     }
     let mut nonce = entry.nonce.unwrap_or_else(|| Nonce::new(&parts.random));
     nonce.waiting = None;

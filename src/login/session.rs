@@ -18,7 +18,7 @@ use crate::identity::SessionId;
 use crate::identity::TokenKind;
 
 /// Where people choose, a session that is not to be remembered ends after a day, with the browser at the latest.
-const UNREMEMBERED: Duration = Duration::from_secs(86_400);
+const UNREMEMBERED: Duration = Duration::from_hours(24);
 
 /// A session, as it begins or as it is carried on.
 pub(super) struct Term<'a> {

@@ -20,7 +20,7 @@ use crate::store::SessionRecord;
 struct StartPage<'a> {
     person: Person<'a>,
     apps: Vec<Tile>,
-    sessions: Vec<Device>,
+    sessions: Vec<Entry>,
     tokens: [(); 0],
 }
 
@@ -37,7 +37,7 @@ struct Tile {
 }
 
 #[derive(Serialize)]
-struct Device {
+struct Entry {
     id: String,
     device: String,
     signed_in_at: i64,
@@ -91,9 +91,9 @@ fn apps(call: &Call, session: &Current) -> Vec<Tile> {
     site.apps.iter().filter(|app| opens(app)).map(tile).collect()
 }
 
-fn device(record: &SessionRecord, session: &Current) -> Device {
+fn device(record: &SessionRecord, session: &Current) -> Entry {
     let id = record.id.to_string();
-    Device {
+    Entry {
         current: id == session.claims.sid,
         id,
         device: record.device.clone(),

@@ -35,8 +35,8 @@ use crate::store::MadeBy;
 use crate::store::Quota;
 
 /// For so long the same browser may open its link again.
-const GRACE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(86_400);
+const GRACE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// A link as found, and whether this browser asked for it.
 struct Opened {

@@ -32,7 +32,7 @@ pub(super) fn all() -> Vec<(&'static str, &'static str, Value)> {
             "error": error, "sent_again": again});
         add("waiting.html", case, own);
     }
-    for error in ["", "wrong-address", "too-many"] {
+    for error in ["", "wrong-address", "too-many", "elsewhere"] {
         let own = json!({"masked": "a…e@example.com", "token": "abc", "code_hint": true, "error": error});
         add("verify.html", error, own);
     }
