@@ -398,7 +398,11 @@ fn own_path(prefix: &str, target: &Target) -> Own {
     }
     // The common case costs one look: a path without odd marks that does not begin like ours is not ours.
     let plain = !target.odd && !target.raw_path().contains('%');
-    let disguised = if plain { below(&target.path) } else { below(&target.folded_path()) };
+    let disguised = if plain {
+        below(&target.path)
+    } else {
+        below(&target.folded_path()) || below(&target.leading_path())
+    };
     if disguised { Own::Disguised } else { Own::Theirs }
 }
 

@@ -56,7 +56,7 @@ impl Target {
     /// `authority` is the `Host` header or `:authority`; `path_and_query` as it stood in the request line.
     ///
     /// Odd are: encoded slash, backslash, dot, percent or NUL; dot segments; empty segments; `;`; backslashes;
-    /// control characters and raw non-ASCII.
+    /// control characters, raw non-ASCII, and escapes that are no UTF-8 (overlong dots and slashes are among them).
     ///
     /// # Errors
     /// [`TargetError`]: all of them are the visitor's, and end in a 400.
@@ -93,6 +93,16 @@ impl Target {
     /// for asking "is this ours?" of a path that means to look otherwise.
     #[must_use]
     pub fn folded_path(&self) -> String {
+        self.fold(true)
+    }
+
+    /// As [`Target::folded_path`], but with `..` left in: what stands in front, before anybody climbs out of it.
+    #[must_use]
+    pub fn leading_path(&self) -> String {
+        self.fold(false)
+    }
+
+    fn fold(&self, climb: bool) -> String {
         let mut text = self.raw_path().to_owned();
         for _ in 0..4 {
             let decoded = decode_all(&text);
@@ -108,7 +118,7 @@ impl Target {
             let segment = segment.trim_matches(|c: char| c.is_whitespace() || c.is_control());
             match segment {
                 "" | "." => {}
-                ".." => {
+                ".." if climb => {
                     segments.pop();
                 }
                 other => segments.push(other),
@@ -179,12 +189,28 @@ fn normalise(raw: &str) -> Result<(String, bool), TargetError> {
         path.push_str(raw.get(at..at + width).unwrap_or_default());
         at += width;
     }
+    odd |= !is_utf8(bytes);
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
         let last = segments.peek().is_none();
         odd |= segment == "." || segment == ".." || (segment.is_empty() && !last);
     }
     Ok((path, odd))
+}
+
+/// Whether the path is UTF-8 once its escapes are undone.
+fn is_utf8(raw: &[u8]) -> bool {
+    if !raw.contains(&b'%') {
+        return true;
+    }
+    let mut plain = Vec::with_capacity(raw.len());
+    let mut at = 0;
+    while let Some(&byte) = raw.get(at) {
+        let value = if byte == b'%' { escape(raw, at) } else { None };
+        plain.push(value.unwrap_or(byte));
+        at += if value.is_some() { 3 } else { 1 };
+    }
+    std::str::from_utf8(&plain).is_ok()
 }
 
 /// The value of the `%xx` at `at`; `None` where it is broken.
@@ -278,6 +304,9 @@ mod tests {
             "/a%0ab",
             "/\u{fc}",
             "/a%252fb",
+            "/a/%c0%ae%c0%ae/b",
+            "/a%c0%afb",
+            "/a%e9",
             "/a\u{7f}",
         ] {
             assert!(path(odd).1, "{odd}");

@@ -255,7 +255,6 @@ fn paths() -> Vec<Row> {
         "/closed;/x",
         "/closed/x?/open/",
         "/closed/x?path=/open/",
-        "/open",
         "/openly/x",
         "/OPEN/x",
         "/open%2fx",
@@ -325,13 +324,17 @@ fn credentials() -> Vec<Row> {
         "X-Forwarded-For: 10.0.0.1",
         "X-Real-IP: 10.0.0.1",
         "X-HTTP-Method-Override: GET",
-        "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
     ] {
         let name: String = header.chars().take(60).collect();
         for path in ["/page", "/inside/x"] {
             let text = format!("GET {path} HTTP/1.1\r\nHost: HOST\r\nAccept: text/html\r\n{header}\r\n\r\n");
             rows.push(row(format!("{path} with {name}"), text, &[303]));
         }
+    }
+    for upgrade in ["h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__", "websocket\r\nSec-WebSocket-Version: 13"] {
+        let more = format!("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {upgrade}");
+        let text = format!("GET /page HTTP/1.1\r\nHost: HOST\r\nAccept: text/html\r\n{more}\r\n\r\n");
+        rows.push(row(format!("upgrade to {upgrade}"), text, &[401]));
     }
     rows
 }

@@ -3,17 +3,17 @@
 
 mod harness;
 
-//mod activation;
+mod activation;
 mod code;
-//mod concurrency;
-//mod crash;
-//mod hosts;
+mod concurrency;
+mod crash;
+mod hosts;
 mod hostile;
-//mod json;
+mod json;
 mod other_browser;
-//mod radicale;
-//mod reload;
-//mod revoke;
+mod radicale;
+mod reload;
+mod revoke;
 mod sign_in;
-//mod sign_out;
-//mod tenants;
+mod sign_out;
+mod tenants;

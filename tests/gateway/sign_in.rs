@@ -338,7 +338,7 @@ access = "public"
     nobody.visit(&gateway.url("/open/x")).await.expect(200);
     let seen = app.request("/open/x").await;
     assert_eq!(seen.all("remote-user"), [""], "set, and empty");
-    assert!(nobody.visit(&gateway.url("/open")).await.is_redirect(), "a rule ends at a segment's border");
+    assert!(nobody.visit(&gateway.url("/openly")).await.is_redirect(), "a rule ends at a segment's border");
 }
 
 #[tokio::test]

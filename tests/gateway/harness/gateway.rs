@@ -100,8 +100,14 @@ allow = ["alice@example.com", "bob@example.com", "@example.org"]
 
     /// `config`: the whole file.
     pub async fn start_with(place: Place, config: &str) -> Self {
+        Self::start_in(place, config, &[]).await
+    }
+
+    /// With these variables in its environment.
+    pub async fn start_in(place: Place, config: &str, environment: &[(&str, &str)]) -> Self {
+        super::raise_file_limit();
         place.write_config(config);
-        let child = Mutex::new(serve(&place, &[]));
+        let child = Mutex::new(serve(&place, environment));
         let mailbox = Mailbox::new(place.path().join("mail"));
         let gateway = Self { place, child, mailbox };
         gateway.ready().await;

@@ -42,3 +42,16 @@ pub fn installed(below: &str) -> String {
     assert!(std::path::Path::new(&path).exists(), "{path} is missing: run tests/check.sh --install first");
     path
 }
+
+/// A thousand connections at once want more open files than the usual 1,024; programs started later inherit it.
+pub fn raise_file_limit() {
+    let own = std::process::id().to_string();
+    let hard = std::process::Command::new("prlimit")
+        .args(["--pid", &own, "--nofile", "--output", "HARD", "--noheadings"])
+        .output()
+        .unwrap();
+    let hard = String::from_utf8(hard.stdout).unwrap();
+    let wanted = hard.trim().parse().map_or(8192, |hard: u64| hard.min(8192));
+    let nofile = format!("--nofile={wanted}:");
+    assert!(std::process::Command::new("prlimit").args(["--pid", &own, &nofile]).status().unwrap().success());
+}
