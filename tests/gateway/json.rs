@@ -14,7 +14,8 @@ async fn post(gateway: &Gateway, path: &str, body: Value) -> Answer {
 }
 
 async fn ask(gateway: &Gateway) -> String {
-    let answer = post(gateway, "/.linkgate/login", json!({"email": ALICE, "return_to": "/x"})).await.expect(202);
+    let answer =
+        post(gateway, "/.linkgate/login", json!({"email": ALICE, "return_to": "/x"})).await.expect(202);
     let told = answer.json();
     assert!(told["message"].as_str().is_some_and(|text| !text.is_empty()), "{told}");
     assert_eq!(told["expires_in"], 600, "{told}");
@@ -117,7 +118,11 @@ async fn known_and_unknown_addresses_get_the_same_202() {
 async fn jwks_shows_public_keys_only() {
     let app = App::start().await;
     let gateway = Gateway::before(&app).await;
-    let keys = Browser::new().json("GET", &gateway.url("/.linkgate/jwks.json"), &Value::Null).await.expect(200).json();
+    let keys = Browser::new()
+        .json("GET", &gateway.url("/.linkgate/jwks.json"), &Value::Null)
+        .await
+        .expect(200)
+        .json();
     let key = &keys["keys"][0];
     assert_eq!((&key["kty"], &key["crv"], &key["alg"]), (&json!("EC"), &json!("P-256"), &json!("ES256")));
     assert!(key["d"].is_null() && key["k"].is_null(), "{key}");

@@ -16,7 +16,8 @@ const ALICE: &str = "alice@example.com";
 const EVENT: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//example//test//EN\r\nBEGIN:VEVENT\r\nUID:one\r\n\
                      DTSTAMP:20260101T000000Z\r\nDTSTART:20260102T100000Z\r\nDTEND:20260102T110000Z\r\nSUMMARY:Tea\r\n\
                      END:VEVENT\r\nEND:VCALENDAR\r\n";
-const WHO: &str = "<?xml version=\"1.0\"?><propfind xmlns=\"DAV:\"><prop><current-user-principal/></prop></propfind>";
+const WHO: &str =
+    "<?xml version=\"1.0\"?><propfind xmlns=\"DAV:\"><prop><current-user-principal/></prop></propfind>";
 
 struct Radicale {
     child: Child,
@@ -44,7 +45,8 @@ impl Radicale {
             .unwrap();
         let app = Self { child, port, _folder: folder };
         let url = format!("http://127.0.0.1:{port}/");
-        eventually("Radicale answers", async || try_fetch(None, "GET", &url, &[], Vec::new()).await.ok()).await;
+        eventually("Radicale answers", async || try_fetch(None, "GET", &url, &[], Vec::new()).await.ok())
+            .await;
         app
     }
 }
@@ -66,7 +68,14 @@ async fn start(app: &Radicale) -> Gateway {
     .await
 }
 
-async fn dav(browser: &Browser, gateway: &Gateway, method: &str, path: &str, more: &[(&str, &str)], body: &str) -> Answer {
+async fn dav(
+    browser: &Browser,
+    gateway: &Gateway,
+    method: &str,
+    path: &str,
+    more: &[(&str, &str)],
+    body: &str,
+) -> Answer {
     browser.send(method, &gateway.url(path), more, body.as_bytes().to_vec()).await
 }
 

@@ -54,9 +54,8 @@ impl Letter {
 }
 
 fn is_code(word: &str) -> bool {
-    let capital = |part: &str| {
-        part.len() == 4 && part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
-    };
+    let capital =
+        |part: &str| part.len() == 4 && part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
     word.split_once('-').is_some_and(|(a, b)| capital(a) && capital(b))
 }
 
