@@ -6,20 +6,20 @@ pub mod demo;
 mod explain;
 mod gateway;
 mod health;
+mod housekeeping;
 mod init;
 mod key;
 mod link;
+mod log;
 mod mail;
 mod output;
 mod owner;
+mod rooms;
+pub mod serve;
 mod session;
 mod store;
 mod user;
 mod workbench;
-mod housekeeping;
-mod log;
-mod rooms;
-pub mod serve;
 
 /// Why a command ended badly.
 #[derive(Debug)]
@@ -82,6 +82,10 @@ pub async fn run(arguments: Arguments, environment: &Environment) -> Result<(), 
         Command::Key(asked) => key::run(&loaded, &asked).await,
         Command::Store(asked) => store::run(&loaded, &asked).await,
         Command::Health => health::run(&loaded),
-        Command::Serve | Command::Demo { .. } | Command::Init(_) | Command::Completions { .. } | Command::Man => Ok(()),
+        Command::Serve
+        | Command::Demo { .. }
+        | Command::Init(_)
+        | Command::Completions { .. }
+        | Command::Man => Ok(()),
     }
 }

@@ -160,6 +160,9 @@ async fn plain_http_cookies_and_https_cookies_are_guarded() {
     let letter = gateway.ask(&browser, ALICE, &wiki(&gateway, "/")).await;
     let answer = browser.visit(&letter.link).await;
     let set = answer.header("set-cookie");
-    assert!(set.contains(&format!("{SESSION}=")) && set.contains("Secure") && set.contains("HttpOnly"), "{set}");
+    assert!(
+        set.contains(&format!("{SESSION}=")) && set.contains("Secure") && set.contains("HttpOnly"),
+        "{set}"
+    );
     assert!(answer.header("strict-transport-security").contains("max-age="), "{:?}", answer.headers);
 }
