@@ -7,7 +7,6 @@ use clap::Parser as _;
 
 use linkgate::cli;
 use linkgate::cli::Failure;
-use linkgate::config::Environment;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -16,12 +15,11 @@ fn main() -> ExitCode {
     // Nobody was faster: this is the first line of the program.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let arguments = cli::Arguments::parse();
-    let environment = Environment::process();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return complain(&format!("the runtime cannot start: {error}"), 1),
     };
-    match runtime.block_on(cli::run(arguments, &environment)) {
+    match runtime.block_on(cli::run(arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Failed(why)) => complain(&why, 1),
         Err(Failure::Usage(why)) => complain(&why, 2),

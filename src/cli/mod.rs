@@ -52,7 +52,8 @@ use crate::config::Environment;
 ///
 /// # Errors
 /// What went wrong, and with which exit code to end.
-pub async fn run(arguments: Arguments, environment: &Environment) -> Result<(), Failure> {
+pub async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let environment = &Environment::process();
     let file = arguments.file(environment);
     match &arguments.command {
         Command::Serve => return serve::run(&file, environment).await,

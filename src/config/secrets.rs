@@ -28,11 +28,22 @@ pub fn read(reader: &Reader<'_>, key: &str, name: &str) -> Option<Secret<String>
             reader.wrong(&file_key, format!("{key} is given as well"), "leave one of the two out");
             None
         }
-        (Some(_), None, Some(_)) | (None, Some(_), Some(_)) => {
-            let written = if inline.is_some() { key } else { file_key.as_str() };
+        (Some(_), None, Some(_)) => {
             let what = format!("the systemd credential {name} gives it as well");
-            reader.wrong(written, what, "leave it out here, or take LoadCredential= out of the unit");
+            reader.wrong(key, what, "leave it out here, or take LoadCredential= out of the unit");
             None
+        }
+        // The unit hands over the very file that `…_file` names, which may be root's alone.
+        (None, Some(file), Some(credential)) => {
+            let handed = read_credential(reader, name, &credential)?;
+            match read_file(&reader.log.path(file), false) {
+                Ok(own) if own != handed => {
+                    let what = format!("the systemd credential {name} holds another secret than this file");
+                    reader.wrong(&file_key, what, "let LoadCredential= in the unit name this very file");
+                    None
+                }
+                Ok(_) | Err(_) => Some(handed),
+            }
         }
         (Some(text), None, None) => Some(Secret::new(text.to_owned())),
         (None, Some(file), None) => {
@@ -45,15 +56,19 @@ pub fn read(reader: &Reader<'_>, key: &str, name: &str) -> Option<Secret<String>
                 }
             }
         }
-        (None, None, Some(path)) => match read_file(&path, false) {
-            Ok(secret) => Some(secret),
-            Err((what, cure)) => {
-                let place = Place::Credential(name.to_owned());
-                reader.log.push(Mistake { place, key: String::new(), what, cure });
-                None
-            }
-        },
+        (None, None, Some(path)) => read_credential(reader, name, &path),
         (None, None, None) => None,
+    }
+}
+
+fn read_credential(reader: &Reader<'_>, name: &str, path: &Path) -> Option<Secret<String>> {
+    match read_file(path, false) {
+        Ok(secret) => Some(secret),
+        Err((what, cure)) => {
+            let place = Place::Credential(name.to_owned());
+            reader.log.push(Mistake { place, key: String::new(), what, cure });
+            None
+        }
     }
 }
 

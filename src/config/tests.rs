@@ -499,6 +499,17 @@ fn secrets_come_from_files_and_credentials_and_never_from_two_places() {
     let error = load_text(&twice, Path::new("c.toml"), &environment).unwrap_err().to_string();
     assert!(error.contains("the systemd credential mail.password gives it as well"), "{error}");
 
+    // The unit hands over the very file that `…_file` names; the file itself may be root's alone.
+    let handed = |file: &str| {
+        let text = text.replace("user = \"u\"", &format!("user = \"u\"\npassword_file = \"{file}\""));
+        load_text(&text, Path::new("c.toml"), &environment).map(|_| ()).map_err(|error| error.to_string())
+    };
+    handed(&folder.path().join("mail.password").display().to_string()).unwrap();
+    handed("/nowhere/to/be/read").unwrap();
+    fs::write(folder.path().join("another"), "hunter3").unwrap();
+    let error = handed(&folder.path().join("another").display().to_string()).unwrap_err();
+    assert!(error.contains("holds another secret than this file"), "{error}");
+
     let open = folder.path().join("open");
     fs::write(&open, "x").unwrap();
     fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
