@@ -107,9 +107,13 @@ async fn known_and_unknown_addresses_get_the_same_202() {
         let answer = post(&gateway, "/.linkgate/login", json!({"email": email})).await.expect(202);
         let names: Vec<String> = answer.headers.keys().map(ToString::to_string).collect();
         let mut body = answer.json();
-        let request = body["request"].take();
+        // Signed for this very request; it holds what the program itself said.
+        assert!(body["request"].take().as_str().is_some_and(|request| request.len() > 40));
         body["expires_at"].take();
-        told.push((names, body, request.as_str().unwrap().len()));
+        let message = body["message"].as_str().unwrap().replace(email, "ADDRESS");
+        body["message"] = message.into();
+        // Its length goes with the address's.
+        told.push((names, body));
     }
     assert_eq!(told[0], told[1]);
 }
