@@ -107,7 +107,7 @@ impl Chrome {
         eventually(&format!("the page shows {words:?}"), async || {
             let text = self.text().await;
             if !text.contains(words) {
-                tracing_of(&text);
+                remember(&text);
             }
             text.contains(words).then_some(())
         })
@@ -137,7 +137,7 @@ impl Chrome {
 }
 
 /// Kept for the message of a failed wait: the last text is printed when the test ends badly.
-fn tracing_of(text: &str) {
+fn remember(text: &str) {
     LAST.with_borrow_mut(|last| text.clone_into(last));
 }
 
@@ -149,7 +149,7 @@ impl Drop for Chrome {
     fn drop(&mut self) {
         if std::thread::panicking() {
             LAST.with_borrow(|last| {
-                eprintln!("--- the last page that was not what was waited for\n{last}\n---")
+                eprintln!("--- the last page that was not what was waited for\n{last}\n---");
             });
         }
         let _ = self.driver.kill();

@@ -85,6 +85,11 @@ sign_in = "invited"
     let axe = std::fs::read_to_string(installed("axe.min.js")).unwrap();
     let mut eye = Eye { axe, looked: Vec::new(), wrong: Vec::new() };
     let (chrome, other) = (Chrome::start().await, Chrome::start().await);
+    // It is able to complain.
+    chrome.open("data:text/html,<title>x</title><main><img src=x>Bad</main>").await;
+    eye.look(&chrome, "a bad page", "Bad").await;
+    assert!(eye.wrong.iter().any(|wrong| wrong.contains("image-alt")), "{:?}", eye.wrong);
+    eye.wrong.clear();
     let own = |path: &str| gateway.url(&format!("/.linkgate{path}"));
 
     chrome.open(&gateway.url("/page")).await;
@@ -129,6 +134,6 @@ sign_in = "invited"
         .await;
     eye.look(&chrome, "lost post", "Please sign in first").await;
 
-    assert!(eye.looked.len() >= 16);
+    assert!(eye.looked.len() >= 17);
     assert!(eye.wrong.is_empty(), "{} complaints:\n{}", eye.wrong.len(), eye.wrong.join("\n"));
 }

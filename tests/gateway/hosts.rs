@@ -11,7 +11,7 @@ use std::sync::Arc;
 const ALICE: &str = "alice@example.com";
 const SESSION: &str = "__Host-linkgate";
 
-/// A site on https://wiki.localhost with a second host https://photos.localhost.
+/// A site on <https://wiki.localhost> with a second host <https://photos.localhost>.
 async fn start(app: &App) -> (Gateway, Arc<Authority>) {
     let place = Place::new();
     let authority = Authority::make(place.path(), &["wiki.localhost", "photos.localhost"]);

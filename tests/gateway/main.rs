@@ -7,6 +7,7 @@ mod activation;
 mod code;
 mod concurrency;
 mod crash;
+mod demo;
 mod hostile;
 mod hosts;
 mod json;
