@@ -196,7 +196,8 @@ pub(super) fn put_together(
     wish: &Wish<'_>,
 ) -> Result<Made, Failure> {
     let name = &site.site.name;
-    let expires_at = wish.lifetime.map(|lifetime| now + lifetime);
+    // Whole seconds, as in the token: store and token agree about the very moment.
+    let expires_at = wish.lifetime.map(|lifetime| Timestamp::from_seconds((now + lifetime).seconds()));
     let token = token::mint(keys, &parts.random, &site.site, wish.email, expires_at).map_err(Failure::Key)?;
     let url = format!("{}{}/verify?token={}", site.site.url.as_str(), parts.prefix, token.text);
     let asked_by = wish.asked_by.filter(|_| site.link.code);

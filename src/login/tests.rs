@@ -450,6 +450,18 @@ async fn programs_sign_in_without_cookies() {
 }
 
 #[tokio::test]
+async fn store_and_token_agree_about_the_moment_a_link_ends() {
+    let world = World::new();
+    world.clock.advance(Duration::from_millis(700));
+    let email = EmailAddress::parse(ALICE).unwrap();
+    let options = LinkOptions { lifetime: Some(Duration::from_secs(5)), ..LinkOptions::default() };
+    let made = make_link(world.login.parts(), "wiki", &email, options).await.unwrap();
+    let record = &world.login.parts().store.list_links(crate::store::LinkFilter::default()).await.unwrap()[0];
+    assert_eq!(made.expires_at, record.expires_at);
+    assert_eq!(record.expires_at.unwrap().millis() % 1000, 0);
+}
+
+#[tokio::test]
 async fn an_invited_site_sends_nothing_and_its_hand_made_links_work() {
     let world = World::with(|settings| {
         let mut site = super::fixture::site();
