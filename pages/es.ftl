@@ -143,7 +143,7 @@ start-this = este dispositivo
 start-since = Desde: { $date }
 start-seen = Última actividad: { $date }
 start-end = Cerrar sesión
-start-end-device = Cerrar la sesión de { $device }
+start-end-device = Cerrar sesión en { $device }
 start-tokens = Sus claves de acceso
 
 ## Cuando algo sale mal

@@ -1,5 +1,5 @@
 //! What a person does and sees, in a real headless Chromium against the real binary. A test that cannot run here fails;
-//! `tests/check.sh --install` brings what is missing. With `LINKGATE_SCREENSHOTS=FOLDER` every page that is looked at
+//! `tests/check.sh --install` brings what is missing. With `SCREENSHOTS=FOLDER` every page that is looked at
 //! is also put there as a picture.
 
 #[path = "../gateway/harness/mod.rs"]
