@@ -106,7 +106,8 @@ pub(super) fn wait_here(
         email: &waiting.shown,
         sender: &site.sender,
         subject: &letter::subject(site, frame.lang),
-        code: site.link.code && error != "codes-off",
+        // Behind a mask waits a browser that did not ask: its letter carries no code.
+        code: site.link.code && error != "codes-off" && !waiting.shown.contains('…'),
         lifetime: site.link.lifetime.map(|lifetime| lifetime.as_secs()),
         return_to,
         error,
