@@ -14,6 +14,8 @@
 
 mod ask;
 mod asset;
+#[cfg(test)]
+mod attacks;
 mod call;
 mod code;
 mod device;

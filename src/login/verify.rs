@@ -184,7 +184,7 @@ async fn open(call: &Call, fields: &Fields, nonce: Option<&Nonce>) -> Result<Ope
     })?;
     if read.expired {
         // A past date never reaches the store.
-        call.audit("link.refused", "", "expired");
+        call.audit_sparingly("link.refused", "", "expired");
         return Err(refused(call, "expired", text));
     }
     let record = call.login.parts.store.peek_link(read.hash).await?;
@@ -232,7 +232,7 @@ fn dead(call: &Call, record: &LinkRecord, token: &str) -> Problem {
         LinkState::Expired => "expired",
         LinkState::Used | LinkState::Active => "used",
     };
-    call.audit("link.refused", record.email.as_str(), &format!("{kind} {}", record.id));
+    call.audit_sparingly("link.refused", record.email.as_str(), &format!("{kind} {}", record.id));
     if kind == "revoked" || record.again_used { problem(kind, None) } else { refused(call, kind, token) }
 }
 
@@ -377,21 +377,22 @@ async fn try_code(
     {
         return Ok(Tried::Off);
     }
-    let tag = code.tag(&call.keys, call.site(), &nonce.hash());
+    let awaited = nonce.awaited();
+    let tag = code.tag(&call.keys, call.site(), &awaited.hash());
     // A mask stands where a fresh letter was asked for elsewhere; the record found by the code says who it is.
     let email = match EmailAddress::parse(shown) {
         Ok(email) => email,
-        Err(_) => match store.asked(call.site(), nonce.hash()).await? {
+        Err(_) => match store.asked(call.site(), awaited.hash()).await? {
             Some(record) => record.email,
             None => return Ok(Tried::Wrong),
         },
     };
-    let entry = Entry { nonce: Some(nonce.clone()), program, to: String::new() };
+    let entry = Entry { nonce: Some(nonce), program, to: String::new() };
     let to = |record: &LinkRecord| match wish {
         Some(wish) => call.return_to(Some(wish)),
         None => destination(call, record, true),
     };
-    match redeem::code(call, &nonce, tag, &email, entry, to).await? {
+    match redeem::code(call, &awaited, tag, &email, entry, to).await? {
         Ok(response) => Ok(Tried::In(response)),
         Err(Missed::Code | Missed::Unknown | Missed::Link(_)) => Ok(Tried::Wrong),
     }
