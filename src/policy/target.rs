@@ -200,10 +200,11 @@ fn normalise(raw: &str) -> Result<(String, bool), TargetError> {
 
 /// Whether escapes hold a character in more bytes than it needs (RFC 3629 §10): lax decoders read `%c0%ae` as a dot.
 fn overlong(raw: &[u8]) -> bool {
-    raw.iter().enumerate().filter(|(_, byte)| **byte == b'%').any(|(at, _)| match escape(raw, at) {
+    let value = |at: usize| raw.get(at).filter(|byte| **byte == b'%').and_then(|_| escape(raw, at));
+    (0..raw.len()).any(|at| match value(at) {
         Some(0xc0 | 0xc1) => true,
-        Some(0xe0) => matches!(escape(raw, at + 3), Some(0x80..=0x9f)),
-        Some(0xf0) => matches!(escape(raw, at + 3), Some(0x80..=0x8f)),
+        Some(0xe0) => matches!(value(at + 3), Some(0x80..=0x9f)),
+        Some(0xf0) => matches!(value(at + 3), Some(0x80..=0x8f)),
         _ => false,
     })
 }
