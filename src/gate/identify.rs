@@ -180,14 +180,13 @@ impl Pass {
     ) -> Option<Told> {
         let mut kept = self.told.borrow_mut();
         let fresh = kept.assertion.as_ref().filter(|(_, until)| now.seconds() < *until);
-        let assertion = match fresh {
-            Some((assertion, _)) => assertion.clone(),
-            None => {
-                let assertion = self.sign(keys, host, app, now)?;
-                let until = now.seconds().saturating_add(ASSERTION_SECONDS - ASSERTION_MARGIN);
-                kept.assertion = Some((assertion.clone(), until));
-                assertion
-            }
+        let assertion = if let Some((assertion, _)) = fresh {
+            assertion.clone()
+        } else {
+            let assertion = self.sign(keys, host, app, now)?;
+            let until = now.seconds().saturating_add(ASSERTION_SECONDS - ASSERTION_MARGIN);
+            kept.assertion = Some((assertion.clone(), until));
+            assertion
         };
         let alike = |one: &Arc<Route>| Arc::ptr_eq(one, route) || one.identity == route.identity;
         if let Some((_, values)) = kept.values.iter().find(|(one, _)| alike(one)) {

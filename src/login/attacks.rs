@@ -113,13 +113,13 @@ async fn a_cookie_that_is_no_text_hides_none_of_ours() {
     let (world, mut browser) = (World::new(), Browser::default());
     let (link, _) = world.ask(&mut browser, ALICE, "/a").await;
     let (name, nonce) = browser.first_cookie(HERE);
-    let mut line = b"app=M\xfcller; ".to_vec();
-    line.extend_from_slice(format!("{name}={nonce}").as_bytes());
+    let mut raw = b"app=M\xfcller; ".to_vec();
+    raw.extend_from_slice(format!("{name}={nonce}").as_bytes());
     let request = Request::get(&link)
         .header("accept", "text/html")
         .header("sec-fetch-mode", "navigate")
         .header("sec-fetch-dest", "document")
-        .header(header::COOKIE, http::HeaderValue::from_bytes(&line).unwrap())
+        .header(header::COOKIE, http::HeaderValue::from_bytes(&raw).unwrap())
         .body(Body::empty())
         .unwrap();
     let answer = world.call(&mut Browser::default(), HERE, request).await;
