@@ -59,6 +59,7 @@ date = { $day }. { $month ->
 login-title = Anmelden
 login-text = Geben Sie Ihre E-Mail-Adresse ein. Wir senden Ihnen einen Link; öffnen Sie ihn, und Sie sind angemeldet. Ein Passwort brauchen Sie nicht.
 login-send = Link senden
+login-remember = Auf diesem Gerät angemeldet bleiben
 login-invited = Hier können sich nur eingeladene Personen anmelden. Bitte öffnen Sie den Link, den Sie bekommen haben.
 login-invited-ask = Kein Link, oder er funktioniert nicht mehr? Fragen Sie
 login-invited-ask-them = Kein Link, oder er funktioniert nicht mehr? Fragen Sie die Betreiber dieser Seite.

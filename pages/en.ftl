@@ -60,6 +60,7 @@ date = { $day } { $month ->
 login-title = Sign in
 login-text = Enter your e-mail address. We send you a link; open it and you are in. No password needed.
 login-send = Send me a link
+login-remember = Keep me signed in on this device
 login-invited = Only people who have been invited can sign in here. Please open the link that you were sent.
 login-invited-ask = No link, or it no longer works? Ask
 login-invited-ask-them = No link, or it no longer works? Ask the people who run this site.

@@ -59,6 +59,7 @@ date = { $day } { $month ->
 login-title = Entrar
 login-text = Escriba su dirección de correo. Le enviaremos un enlace; ábralo y ya está dentro. No hace falta contraseña.
 login-send = Enviar el enlace
+login-remember = Mantener la sesión iniciada en este dispositivo
 login-invited = Aquí solo pueden entrar las personas invitadas. Abra el enlace que ha recibido.
 login-invited-ask = ¿No tiene enlace o ya no funciona? Pregunte a
 login-invited-ask-them = ¿No tiene enlace o ya no funciona? Pregunte a los responsables de este sitio.

@@ -59,6 +59,7 @@ date = { $day } { $month ->
 login-title = Connexion
 login-text = Saisissez votre adresse e-mail. Nous vous envoyons un lien ; ouvrez-le et vous êtes connecté. Aucun mot de passe n’est nécessaire.
 login-send = Envoyer le lien
+login-remember = Rester connecté sur cet appareil
 login-invited = Seules les personnes invitées peuvent se connecter ici. Ouvrez le lien que vous avez reçu.
 login-invited-ask = Pas de lien, ou il ne fonctionne plus ? Adressez-vous à
 login-invited-ask-them = Pas de lien, ou il ne fonctionne plus ? Adressez-vous aux responsables de ce site.

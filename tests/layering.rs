@@ -254,7 +254,7 @@ fn blank(text: &str) -> String {
 fn word_before_raw(chars: &[char], i: usize) -> bool {
     let before = |n: usize| i.checked_sub(n).and_then(|i| chars.get(i)).copied().unwrap_or(' ');
     let wordy = |c: char| c.is_alphanumeric() || c == '_';
-    wordy(before(1)) && !(matches!(before(1), 'b' | 'c') && !wordy(before(2)))
+    wordy(before(1)) && (!matches!(before(1), 'b' | 'c') || wordy(before(2)))
 }
 
 fn raw_hashes(chars: &[char], i: usize) -> Option<usize> {
@@ -450,7 +450,7 @@ fn bad_samples_are_caught() {
     ] {
         let found = about(path, text);
         assert_eq!(found.len(), 1, "{path}: {text}\n{found:?}");
-        assert_eq!(found[0].starts_with(&format!("src/{path}:{expected}")), true, "{found:?}");
+        assert!(found[0].starts_with(&format!("src/{path}:{expected}")), "{found:?}");
     }
 }
 

@@ -18,7 +18,11 @@ pub async fn run(loaded: &Loaded, asked: &Key) -> Result<(), Failure> {
     let bench = Workbench::open(loaded)?;
     let now = bench.clock.now();
     // Whatever the old key has signed ends by then: sessions, links that were asked for, links made by hand.
-    let longest = loaded.sites.iter().map(|site| site.session.lifetime.max(site.link.lifetime)).max();
+    let longest = loaded
+        .sites
+        .iter()
+        .map(|site| site.session.lifetime.max(site.link.lifetime.unwrap_or(FOR_EVER)))
+        .max();
     let mut until = now + longest.unwrap_or_default();
     let active = LinkFilter { state: Some(LinkState::Active), ..LinkFilter::default() };
     for link in bench.store.list_links(active).await? {

@@ -104,53 +104,26 @@ pub fn sites(loaded: &Loaded, sites: &Sites) -> Result<HashMap<String, Arc<login
     for settings in &loaded.sites {
         let name = &settings.site.name;
         let site = sites.by_name(name).ok_or_else(|| format!("the site {name:?} is not filed"))?;
-        let pages = Pages::load(settings.pages.as_deref(), &settings.texts)
-            .map_err(|error| format!("the pages of site {name:?}: {error}"))?;
-        let logo = if pages.asset("logo.svg").is_some() { "logo.svg" } else { "" };
+        let pages =
+            Pages::load_with_logo(settings.pages.as_deref(), settings.look.logo.as_deref(), &settings.texts)
+                .map_err(|error| format!("the pages of site {name:?}: {error}"))?;
+        let logo = pages.logo().map(|name| format!("{}/assets/{name}", loaded.prefix)).unwrap_or_default();
         let title = if settings.look.title.is_empty() { name.clone() } else { settings.look.title.clone() };
         let built_settings = login::SiteSettings {
             site: Arc::clone(site),
-            link: login::LinkSettings {
-                lifetime: (settings.link.lifetime < Duration::MAX).then_some(settings.link.lifetime),
-                code: settings.link.code,
-                other_browser: match settings.link.other_browser {
-                    config::OtherBrowser::TypeAddress => login::OtherBrowser::TypeAddress,
-                    config::OtherBrowser::CodeOnly => login::OtherBrowser::CodeOnly,
-                    config::OtherBrowser::Refuse => login::OtherBrowser::Refuse,
-                },
-            },
-            session: login::SessionSettings {
-                lifetime: settings.session.lifetime,
-                idle: settings.session.idle,
-                remember: match settings.session.remember {
-                    config::Remember::Always => login::Remember::Always,
-                    config::Remember::Ask => login::Remember::Ask,
-                    config::Remember::Never => login::Remember::Never,
-                },
-                cookie: settings.session.cookie.clone(),
-            },
-            look: login::Look { title, logo: logo.to_owned(), accent: settings.look.accent.clone() },
+            link: settings.link.clone(),
+            session: settings.session.clone(),
+            look: login::Look { title, logo, accent: settings.look.accent.clone() },
             language: settings.language.clone(),
             contact: settings.contact.clone(),
             pages: Arc::new(pages),
             sender: settings.mail.as_ref().map(|mail| mail.from.clone()).unwrap_or_default(),
-            limits: ask_limits(&settings.limits),
+            limits: settings.limits.clone(),
             mail: settings.mail.is_some(),
         };
         built.insert(name.clone(), Arc::new(built_settings));
     }
     Ok(built)
-}
-
-fn ask_limits(limits: &config::AskLimits) -> login::AskLimits {
-    let quota = |rate: &config::values::Rate| store::Quota { count: rate.count, per: rate.per };
-    login::AskLimits {
-        ask_per_address: quota(&limits.ask_per_address),
-        ask_per_client: quota(&limits.ask_per_client),
-        ask_per_domain: quota(&limits.ask_per_domain),
-        ask_per_site: quota(&limits.ask_per_site),
-        redeem_per_client: quota(&limits.redeem_per_client),
-    }
 }
 
 /// Per site the way its letters go.

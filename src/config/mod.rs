@@ -36,8 +36,8 @@ pub use self::expect::{Judged, judge, parse_request};
 pub use self::mistake::{Mistake, Mistakes, Place};
 pub use self::schema::{Kind, all_keys};
 pub use self::settings::{
-    AskLimits, ConnectionLimits, Expect, LinkSettings, Listen, Loaded, LogFormat, LogSettings, Look, Master,
-    OtherBrowser, Outcome, Remember, SessionSettings, SiteSettings, Tls, Trusted,
+    ConnectionLimits, Expect, Listen, Loaded, LogFormat, LogSettings, Look, Master, Outcome, SiteSettings,
+    Tls, Trusted,
 };
 
 /// Reads a file and what the environment lays over it.

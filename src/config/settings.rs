@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::values::Rate;
 use crate::identity::EmailAddress;
+use crate::login::AskLimits;
+use crate::login::LinkSettings;
+use crate::login::SessionSettings;
 use crate::policy::Site;
 use crate::secret::Secret;
 
@@ -182,67 +184,6 @@ pub struct SiteSettings {
     pub contact: String,
     /// A folder that wins over the built-in pages.
     pub pages: Option<PathBuf>,
-}
-
-/// What a link that somebody asked for asks of another browser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OtherBrowser {
-    /// The address typed in full.
-    TypeAddress,
-    /// Nothing helps but the code, typed where the link was asked for.
-    CodeOnly,
-    /// Nothing helps.
-    Refuse,
-}
-
-/// `[link]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LinkSettings {
-    /// How long a link that was asked for works.
-    pub lifetime: Duration,
-    /// Whether letters carry a code.
-    pub code: bool,
-    /// In another browser.
-    pub other_browser: OtherBrowser,
-}
-
-/// Whether the browser keeps the session when it closes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Remember {
-    /// Yes.
-    Always,
-    /// The person says.
-    Ask,
-    /// No.
-    Never,
-}
-
-/// `[session]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SessionSettings {
-    /// The absolute end.
-    pub lifetime: Duration,
-    /// The end without a visit; never more than `lifetime`.
-    pub idle: Duration,
-    /// Beyond the browser's end?
-    pub remember: Remember,
-    /// The base of our cookies' names.
-    pub cookie: String,
-}
-
-/// How often people may ask and try.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AskLimits {
-    /// Letters to one address.
-    pub ask_per_address: Rate,
-    /// Letters asked for by one client.
-    pub ask_per_client: Rate,
-    /// Letters to one recipient domain.
-    pub ask_per_domain: Rate,
-    /// Letters of one site.
-    pub ask_per_site: Rate,
-    /// Links and codes tried by one client.
-    pub redeem_per_client: Rate,
 }
 
 /// `[site.look]`.

@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 use super::reader::Reader;
-use super::settings::{AskLimits, LinkSettings, OtherBrowser, Remember, SessionSettings};
-use super::values::{self, Rate};
+use super::values;
+use crate::login::AskLimits;
+use crate::login::LinkSettings;
+use crate::login::OtherBrowser;
+use crate::login::Remember;
+use crate::login::SessionSettings;
+use crate::store::Quota;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
@@ -24,13 +29,13 @@ pub fn link(reader: &Reader<'_>) -> LinkSettings {
         reader.wrong("other_browser", "letters carry no code, so nobody could use one", cure);
     }
     let lifetime = match reader.parse("lifetime", values::duration) {
-        None => 10 * MINUTE,
-        Some(Some(span)) if (MINUTE..=DAY).contains(&span) => span,
-        Some(_) => {
-            let cure = "write something from \"1m\" to \"1d\"; a link that works longer is made by hand: linkgate link create --expires";
-            reader.wrong("lifetime", "links that anybody may ask for must not live like this", cure);
-            10 * MINUTE
+        None => Some(10 * MINUTE),
+        Some(Some(span)) if span < MINUTE => {
+            let cure = "write at least \"1m\"; most letters take longer than that to arrive";
+            reader.wrong("lifetime", "nobody could open a link so fast", cure);
+            Some(10 * MINUTE)
         }
+        Some(span) => span,
     };
     LinkSettings { lifetime, code, other_browser }
 }
@@ -80,8 +85,9 @@ pub fn session(reader: &Reader<'_>) -> SessionSettings {
 
 /// The ask part of `[limits]`.
 pub fn asks(reader: &Reader<'_>) -> AskLimits {
-    let rate =
-        |key: &str, count: u32, per: Duration| reader.parse(key, values::rate).unwrap_or(Rate { count, per });
+    let rate = |key: &str, count: u32, per: Duration| {
+        reader.parse(key, values::rate).unwrap_or(Quota { count, per })
+    };
     AskLimits {
         ask_per_address: rate("ask_per_address", 5, 15 * MINUTE),
         ask_per_client: rate("ask_per_client", 20, 15 * MINUTE),

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::store::Quota;
+
 use ipnet::IpNet;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -81,20 +83,11 @@ pub fn size(text: &str) -> Result<Option<u64>, String> {
     u64::try_from(total).map(Some).map_err(|_| CURE.into())
 }
 
-/// How often something may happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// So many times…
-    pub count: u32,
-    /// …in such a span.
-    pub per: Duration,
-}
-
 /// `"5/15m"`.
 ///
 /// # Errors
 /// What to write instead.
-pub fn rate(text: &str) -> Result<Rate, String> {
+pub fn rate(text: &str) -> Result<Quota, String> {
     const CURE: &str = "write how many in what span: \"5/15m\"";
     let (count, per) = text.split_once('/').ok_or(CURE)?;
     let count: u32 = count.trim().parse().map_err(|_| CURE)?;
@@ -102,7 +95,7 @@ pub fn rate(text: &str) -> Result<Rate, String> {
     if count == 0 {
         return Err("zero lets nobody sign in; write at least \"1/…\"".into());
     }
-    Ok(Rate { count, per })
+    Ok(Quota { count, per })
 }
 
 /// `"10.0.0.0/8"` or a single address.
@@ -189,7 +182,7 @@ mod tests {
         assert_eq!(size("1.5kB"), Ok(Some(1500)));
         assert_eq!(size("unlimited"), Ok(None));
         assert!(size("10 megs").is_err());
-        assert_eq!(rate("5/15m"), Ok(Rate { count: 5, per: Duration::from_secs(900) }));
+        assert_eq!(rate("5/15m"), Ok(Quota { count: 5, per: Duration::from_secs(900) }));
         for bad in ["5", "0/1m", "5/0s", "5/never", "x/1m"] {
             assert!(rate(bad).is_err(), "{bad}");
         }

@@ -4,6 +4,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
+use super::Remember;
 use super::ask;
 use super::call::Call;
 use super::errors::Problem;
@@ -27,6 +28,8 @@ struct FormPage<'a> {
     #[serde(flatten)]
     form: &'a Form<'a>,
     invited: bool,
+    /// The person says whether the browser keeps the session.
+    remember_choice: bool,
 }
 
 #[derive(Serialize)]
@@ -80,7 +83,11 @@ pub(super) async fn get(call: Call) -> Result<Response, Problem> {
 impl Form<'_> {
     /// The page.
     pub(super) fn draw(&self, call: &Call, status: StatusCode) -> Result<Response, Problem> {
-        let own = FormPage { form: self, invited: !ask::sends_letters(call) };
+        let own = FormPage {
+            form: self,
+            invited: !ask::sends_letters(call),
+            remember_choice: call.visitor.site.session.remember == Remember::Ask,
+        };
         call.frame().page(status, "login.html", own)
     }
 }

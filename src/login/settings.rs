@@ -39,7 +39,7 @@ pub struct SiteSettings {
 }
 
 /// How links behave.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkSettings {
     /// `None`: for ever.
     pub lifetime: Option<Duration>,
@@ -61,7 +61,7 @@ pub enum OtherBrowser {
 }
 
 /// How sessions behave.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionSettings {
     /// From sign-in to the absolute end.
     pub lifetime: Duration,
@@ -96,7 +96,7 @@ pub struct Look {
 }
 
 /// How often links may be asked for and tried.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskLimits {
     /// Per canonical address, and again per address without its `+tag`.
     pub ask_per_address: Quota,

@@ -118,6 +118,17 @@ impl Files {
         Ok(())
     }
 
+    /// Takes a picture from anywhere as the one logo.
+    pub(super) fn read_logo(&mut self, path: &Path) -> Result<(), PageError> {
+        let body = fs::read(path).map_err(|error| PageError::Unreadable {
+            file: path.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        self.assets.retain(|name, _| !name.starts_with("logo."));
+        self.add(&format!("logo.{ending}"), Cow::Owned(body))
+    }
+
     fn add(&mut self, name: &str, body: Cow<'static, [u8]>) -> Result<(), PageError> {
         let (stem, ending) = name.rsplit_once('.').unwrap_or((name, ""));
         let content_type = match ending {

@@ -36,6 +36,7 @@ const NAMES: &[&str] = &[
     "reference",
     "return_to",
     "invited",
+    "remember_choice",
     "email",
     "error",
     "note",
@@ -99,9 +100,24 @@ impl Pages {
     ///
     /// The first mistake found, with its file, line and cure. Everything is parsed here, nothing later.
     pub fn load(folder: Option<&Path>, replaced_texts: &BTreeMap<String, String>) -> Result<Self, PageError> {
+        Self::load_with_logo(folder, None, replaced_texts)
+    }
+
+    /// As [`Pages::load`]; `logo` is a picture that becomes the asset `logo.svg`, `logo.png`, … by its ending.
+    ///
+    /// # Errors
+    /// As [`Pages::load`].
+    pub fn load_with_logo(
+        folder: Option<&Path>,
+        logo: Option<&Path>,
+        replaced_texts: &BTreeMap<String, String>,
+    ) -> Result<Self, PageError> {
         let mut files = Files::built_in()?;
         if let Some(folder) = folder {
             files.read(folder)?;
+        }
+        if let Some(logo) = logo {
+            files.read_logo(logo)?;
         }
         let texts = Arc::new(Texts::new(files.texts, replaced_texts)?);
         let assets = Arc::new(files.assets);
@@ -133,6 +149,12 @@ impl Pages {
     #[must_use]
     pub fn negotiate(&self, accept_language: Option<&str>, fallback: &str) -> Lang {
         self.texts.negotiate(accept_language, fallback)
+    }
+
+    /// The name of the logo among the assets; `None`: there is none.
+    #[must_use]
+    pub fn logo(&self) -> Option<&str> {
+        self.assets.keys().map(String::as_str).find(|name| name.starts_with("logo."))
     }
 
     /// The codes of all languages, sorted.

@@ -16,7 +16,7 @@ pub(super) fn all() -> Vec<(&'static str, &'static str, Value)> {
         ("session-ended", false, "", "session-ended"),
         ("lost-post", true, "", "lost-post"),
     ] {
-        let own = json!({"return_to": "/wiki?a=b&c=d", "invited": invited, "email": "alice@example.com",
+        let own = json!({"return_to": "/wiki?a=b&c=d", "invited": invited, "remember_choice": !invited, "email": "alice@example.com",
             "error": error, "note": note});
         add("login.html", case, own);
     }

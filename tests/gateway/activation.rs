@@ -72,7 +72,9 @@ async fn heard(socket: &UnixDatagram, line: &str) -> String {
             }
         }
     };
-    tokio::time::timeout(crate::harness::PATIENCE, wait).await.unwrap_or_else(|_| panic!("{line} was never said"))
+    tokio::time::timeout(crate::harness::PATIENCE, wait)
+        .await
+        .unwrap_or_else(|_| panic!("{line} was never said"))
 }
 
 #[tokio::test]
@@ -133,5 +135,9 @@ async fn the_units_are_what_systemd_understands_and_well_sandboxed() {
     }
     assert!(units >= 2, "{units} units");
     let verify = verify.output().await.unwrap();
-    assert!(verify.status.success() && verify.stderr.is_empty(), "{}", String::from_utf8_lossy(&verify.stderr));
+    assert!(
+        verify.status.success() && verify.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&verify.stderr)
+    );
 }

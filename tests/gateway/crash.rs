@@ -2,13 +2,14 @@
 
 use crate::harness::app::App;
 use crate::harness::browser::Browser;
-use crate::harness::eventually;
+use crate::harness::eventually_within;
 use crate::harness::free_port;
 use crate::harness::gateway::Gateway;
 use crate::harness::gateway::HEAD;
 use crate::harness::gateway::Place;
 use crate::harness::smtp::MailServer;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 const ALICE: &str = "alice@example.com";
 
@@ -39,7 +40,8 @@ async fn a_letter_that_was_promised_before_kill_9_arrives_once_and_its_link_work
 
     let server = MailServer::start(port, 0);
     gateway.restart().await;
-    let letter = server.mailbox.next_to(ALICE).await;
+    // It may have been on its way when the gateway died: then it is held for up to a minute.
+    let letter = server.mailbox.next_to_within(Duration::from_secs(90), ALICE).await;
     assert_eq!(browser.follow(&letter.link).await.expect(200).url.path(), "/page");
     // A later letter would find a second copy of the first one before it.
     ask(&gateway, &Browser::new(), "bob@example.com").await;
@@ -90,7 +92,7 @@ async fn killed_while_many_letters_are_on_their_way_it_loses_none() {
     assert!(promised.len() >= 5);
     gateway.restart().await;
     for email in promised {
-        eventually(&format!("the letter to {email}"), async || {
+        eventually_within(Duration::from_secs(90), &format!("the letter to {email}"), async || {
             server.mailbox.all().into_iter().any(|letter| letter.to == email).then_some(())
         })
         .await;

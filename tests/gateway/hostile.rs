@@ -129,7 +129,10 @@ fn framing() -> Vec<Row> {
         rows.push(Row { ends: true, ..row(name, format!("{head}{chunks}{SMUGGLED}"), &[400, 502]) });
     }
     for (name, line) in [
-        ("HTTP/1.0 with chunks", "POST /open/x HTTP/1.0\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        (
+            "HTTP/1.0 with chunks",
+            "POST /open/x HTTP/1.0\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
         ("two spaces", "GET  /open/x HTTP/1.1\r\nHost: HOST\r\n\r\n"),
         ("no version", "GET /open/x\r\nHost: HOST\r\n\r\n"),
         ("version 0.9", "GET /open/x HTTP/0.9\r\nHost: HOST\r\n\r\n"),
@@ -196,7 +199,8 @@ fn targets() -> Vec<Row> {
         ("/open/\x01", &[400]),
         ("/open/\x7f", &[303, 400]),
     ] {
-        let text = format!("GET {target} HTTP/1.1\r\nHost: HOST\r\nAccept: text/html\r\nConnection: close\r\n\r\n");
+        let text =
+            format!("GET {target} HTTP/1.1\r\nHost: HOST\r\nAccept: text/html\r\nConnection: close\r\n\r\n");
         rows.push(row(format!("target {target:?}"), text, right));
     }
     for (method, right) in [
@@ -208,7 +212,11 @@ fn targets() -> Vec<Row> {
         let text = format!("{method} /page HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\n\r\n");
         rows.push(row(format!("method {method}"), text, right));
     }
-    rows.push(row("CONNECT authority", "CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n", &[400, 405]));
+    rows.push(row(
+        "CONNECT authority",
+        "CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n",
+        &[400, 405],
+    ));
     let long = "x".repeat(20_000);
     let text = format!("GET /open/{long} HTTP/1.1\r\nHost: HOST\r\nConnection: close\r\n\r\n");
     rows.push(row("target of 20 kB", text, &[400, 414, 431]));
@@ -224,7 +232,8 @@ fn targets() -> Vec<Row> {
         "z".repeat(100_000)
     );
     rows.push(row("a body over the limit", text, &[413]));
-    let text = "POST /open/large HTTP/1.1\r\nHost: HOST\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n";
+    let text =
+        "POST /open/large HTTP/1.1\r\nHost: HOST\r\nExpect: 100-continue\r\nContent-Length: 100000\r\n\r\n";
     rows.push(row("an expected body over the limit", text, &[413]));
     rows
 }
@@ -269,7 +278,8 @@ fn paths() -> Vec<Row> {
         "/open/..%00/closed/x",
         "/open/%0d%0aX:%20y/../../closed/x",
     ] {
-        let text = format!("GET {path} HTTP/1.1\r\nHost: HOST\r\nAccept: text/html\r\nConnection: close\r\n\r\n");
+        let text =
+            format!("GET {path} HTTP/1.1\r\nHost: HOST\r\nAccept: text/html\r\nConnection: close\r\n\r\n");
         rows.push(row(format!("path {path}"), text, refused));
     }
     for path in [
@@ -290,7 +300,8 @@ fn paths() -> Vec<Row> {
         "/.linkgate/assets/%00",
         "/.linkgate/demo/inbox",
     ] {
-        let text = format!("GET {path} HTTP/1.1\r\nHost: HOST\r\nAccept: text/html\r\nConnection: close\r\n\r\n");
+        let text =
+            format!("GET {path} HTTP/1.1\r\nHost: HOST\r\nAccept: text/html\r\nConnection: close\r\n\r\n");
         rows.push(row(format!("own path {path}"), text, &[400, 404]));
     }
     rows
@@ -500,7 +511,8 @@ async fn connection_cannot_take_identity_away_and_hop_headers_end_here() {
     let gateway = start(&app).await;
     let alice = Browser::new();
     gateway.sign_in(&alice, ALICE, &gateway.url("/")).await;
-    let names = "close, Remote-User, Remote-Email, Linkgate-Assertion, X-Forwarded-For, X-Real-IP, Host, X-Hop";
+    let names =
+        "close, Remote-User, Remote-Email, Linkgate-Assertion, X-Forwarded-For, X-Real-IP, Host, X-Hop";
     let text = format!(
         "GET /hop HTTP/1.1\r\nHost: localhost:{}\r\nCookie: {}\r\nConnection: {names}\r\nX-Hop: 1\r\nKeep-Alive: 5\r\n\
          TE: trailers\r\nProxy-Authorization: Basic x\r\nProxy-Connection: close\r\n\r\n",
@@ -590,11 +602,14 @@ async fn return_to_never_leads_off_the_site() {
         format!("http://localhost:{port}/.linkgate/enter?ticket=x"),
         "x".repeat(10_000),
     ] {
-        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", &wish).finish();
+        let query =
+            url::form_urlencoded::Serializer::new(String::new()).append_pair("return_to", &wish).finish();
         let page = browser.visit(&gateway.url(&format!("/.linkgate/login?{query}"))).await;
         let shown = page.field("return_to");
         let home = gateway.url("/");
-        if page.status != 200 || !(shown.is_empty() || shown == "/" || shown == home || format!("{shown}/") == home) {
+        if page.status != 200
+            || !(shown.is_empty() || shown == "/" || shown == home || format!("{shown}/") == home)
+        {
             wrong.push(format!("{wish:?} → {} {shown:?}", page.status));
         }
         // Nor when it comes with the form.
@@ -739,7 +754,9 @@ async fn nothing_that_opens_a_door_is_written_to_the_log() {
     other.visit(&letter.link).await;
     let log = gateway.log();
     assert!(!log.is_empty());
-    for secret in [letter.token(), letter.code.as_str(), &browser.cookie("localhost", "linkgate"), "secret=query"] {
+    for secret in
+        [letter.token(), letter.code.as_str(), &browser.cookie("localhost", "linkgate"), "secret=query"]
+    {
         assert!(!log.contains(secret), "{secret} is in the log");
     }
     let signature = letter.token().rsplit('.').next().unwrap();
@@ -752,7 +769,8 @@ async fn health_is_not_on_the_public_listener() {
     let app = App::start().await;
     let gateway = start(&app).await;
     for path in ["/healthz", "/readyz", "/metrics", "/ping"] {
-        let answer = Browser::new().visit_with(&gateway.url(path), &[("user-agent", "kube-probe/1.29")]).await;
+        let answer =
+            Browser::new().visit_with(&gateway.url(path), &[("user-agent", "kube-probe/1.29")]).await;
         assert!(answer.is_redirect(), "{path}: {}", answer.status);
     }
     assert!(app.seen().is_empty());

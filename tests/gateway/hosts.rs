@@ -11,7 +11,7 @@ use std::sync::Arc;
 const ALICE: &str = "alice@example.com";
 const SESSION: &str = "__Host-linkgate";
 
-/// A site on https://wiki.localhost with a second host https://photos.localhost.
+/// A site on <https://wiki.localhost> with a second host <https://photos.localhost>.
 async fn start(app: &App) -> (Gateway, Arc<Authority>) {
     let place = Place::new();
     let authority = Authority::make(place.path(), &["wiki.localhost", "photos.localhost"]);
@@ -160,6 +160,9 @@ async fn plain_http_cookies_and_https_cookies_are_guarded() {
     let letter = gateway.ask(&browser, ALICE, &wiki(&gateway, "/")).await;
     let answer = browser.visit(&letter.link).await;
     let set = answer.header("set-cookie");
-    assert!(set.contains(&format!("{SESSION}=")) && set.contains("Secure") && set.contains("HttpOnly"), "{set}");
+    assert!(
+        set.contains(&format!("{SESSION}=")) && set.contains("Secure") && set.contains("HttpOnly"),
+        "{set}"
+    );
     assert!(answer.header("strict-transport-security").contains("max-age="), "{:?}", answer.headers);
 }

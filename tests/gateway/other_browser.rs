@@ -90,14 +90,17 @@ async fn a_link_checker_with_the_persons_own_cookies_does_not_spend_the_link() {
     assert_eq!(person.cookie("localhost", "linkgate"), "", "no session yet");
 
     // An old browser without those headers gets a button.
-    let old = [("sec-fetch-mode", ""), ("sec-fetch-dest", ""), ("sec-fetch-site", ""), ("sec-fetch-user", "")];
+    let old =
+        [("sec-fetch-mode", ""), ("sec-fetch-dest", ""), ("sec-fetch-site", ""), ("sec-fetch-user", "")];
     let page = person.visit_with(&letter.link, &old).await.expect(200);
     assert!(page.text().contains("<form"), "{}", page.text());
     assert_eq!(person.cookie("localhost", "linkgate"), "");
     let fields = [("token", page.field("token")), ("confirm", "1".to_owned())];
     let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let without = [("sec-fetch-mode", ""), ("sec-fetch-dest", ""), ("sec-fetch-site", ""), ("sec-fetch-user", "")];
-    let answer = person.post_form_with(&gateway.url("/.linkgate/verify"), &fields, &without).await.expect(303);
+    let without =
+        [("sec-fetch-mode", ""), ("sec-fetch-dest", ""), ("sec-fetch-site", ""), ("sec-fetch-user", "")];
+    let answer =
+        person.post_form_with(&gateway.url("/.linkgate/verify"), &fields, &without).await.expect(303);
     assert!(answer.location().ends_with("/page"), "{}", answer.location());
 }
 
@@ -185,7 +188,11 @@ async fn tampered_and_foreign_links_say_so_and_let_nobody_in() {
         format!("{verify}?token={token}&token={flipped}x"),
     ] {
         let page = browser.visit(&bad).await;
-        assert!(page.status < 500 && !page.is_redirect() || page.location().contains("/login"), "{bad}: {}", page.status);
+        assert!(
+            page.status < 500 && !page.is_redirect() || page.location().contains("/login"),
+            "{bad}: {}",
+            page.status
+        );
         assert_eq!(browser.cookie("localhost", "linkgate"), "", "{bad}");
     }
     let page = browser.visit(&format!("{verify}?token=abcdef0123456789&ts=1700000000")).await;

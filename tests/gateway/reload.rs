@@ -30,7 +30,8 @@ fn said(gateway: &Gateway, what: &str) -> usize {
 async fn reload(gateway: &Gateway, says: &str) {
     let before = said(gateway, says);
     gateway.signal("HUP");
-    eventually(&format!("the log says {says:?}"), async || (said(gateway, says) > before).then_some(())).await;
+    eventually(&format!("the log says {says:?}"), async || (said(gateway, says) > before).then_some(()))
+        .await;
 }
 
 #[tokio::test]
@@ -57,11 +58,16 @@ async fn a_reload_under_load_fails_no_request_and_ends_no_session() {
         });
     }
     for round in 0..10 {
-        let people = if round % 2 == 0 { "\"alice@example.com\", \"carol@example.com\"" } else { "\"alice@example.com\"" };
+        let people = if round % 2 == 0 {
+            "\"alice@example.com\", \"carol@example.com\""
+        } else {
+            "\"alice@example.com\""
+        };
         gateway.place.write_config(&config(&app, people));
         let before = served.load(Ordering::Relaxed);
         reload(&gateway, " reloaded").await;
-        eventually("requests go on", async || (served.load(Ordering::Relaxed) > before + 20).then_some(())).await;
+        eventually("requests go on", async || (served.load(Ordering::Relaxed) > before + 20).then_some(()))
+            .await;
     }
     stop.store(true, Ordering::Relaxed);
     load.join_all().await;

@@ -326,7 +326,11 @@ access = "public"
     let browser = Browser::new();
     gateway.sign_in(&browser, ALICE, &gateway.url("/")).await;
     let answer = browser.visit(&gateway.url("/admin/keys")).await.expect(403);
-    assert!(answer.text().contains(ALICE) && answer.text().contains("/.linkgate/logout"), "{}", answer.text());
+    assert!(
+        answer.text().contains(ALICE) && answer.text().contains("/.linkgate/logout"),
+        "{}",
+        answer.text()
+    );
     for odd in ["/x/..%2fadmin", "//admin", "/./admin", "/admin%2f", "/x;/admin", "/%2e/admin"] {
         let status = browser.visit(&gateway.url(odd)).await.status;
         assert!(matches!(status, 400 | 403), "{odd}: {status}");

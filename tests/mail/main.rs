@@ -248,7 +248,6 @@ async fn a_final_refusal_is_not_asked_again_elsewhere() {
 }
 
 #[tokio::test]
-#[ignore = "needs root, postfix, sasl2-bin and libsasl2-modules-db; tests/check.sh runs it"]
 async fn postfix_takes_a_letter_by_starttls_and_auth() {
     let authority = Authority::new();
     let server = Postfix::start(&authority, "wiki", "hunter2-hunter2");

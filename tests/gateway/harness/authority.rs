@@ -33,8 +33,21 @@ impl Authority {
         let extensions = format!("subjectAltName={}\n", alternatives.join(","));
         std::fs::write(folder.join("extensions"), extensions).unwrap();
         run(&[
-            "x509", "-req", "-days", "2", "-in", "site.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-            "-CAcreateserial", "-extfile", "extensions", "-out", "site.pem",
+            "x509",
+            "-req",
+            "-days",
+            "2",
+            "-in",
+            "site.csr",
+            "-CA",
+            "ca.pem",
+            "-CAkey",
+            "ca.key",
+            "-CAcreateserial",
+            "-extfile",
+            "extensions",
+            "-out",
+            "site.pem",
         ]);
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(folder.join("ca.pem")).unwrap()).unwrap();

@@ -31,8 +31,12 @@ impl Answer {
 
     /// Values joined with commas; empty without one.
     pub fn header(&self, name: &str) -> String {
-        let values: Vec<_> =
-            self.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        let values: Vec<_> = self
+            .headers
+            .get_all(name)
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
         values.join(", ")
     }
 

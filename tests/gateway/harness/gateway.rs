@@ -216,8 +216,7 @@ allow = ["alice@example.com", "bob@example.com", "@example.org"]
 }
 
 fn serve(place: &Place, environment: &[(&str, &str)]) -> Child {
-    let log =
-        std::fs::OpenOptions::new().create(true).append(true).open(place.path().join("log")).unwrap();
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(place.path().join("log")).unwrap();
     Command::new(env!("CARGO_BIN_EXE_linkgate"))
         .arg("serve")
         .arg("--config")

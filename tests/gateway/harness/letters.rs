@@ -1,11 +1,13 @@
 //! The folder transport as a mailbox: letters are read with a parser that is not ours.
 
-use super::eventually;
+use super::PATIENCE;
+use super::eventually_within;
 use mail_parser::MessageParser;
 use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Mutex;
+use std::time::Duration;
 
 #[derive(Clone, Debug)]
 pub struct Letter {
@@ -54,9 +56,8 @@ impl Letter {
 }
 
 fn is_code(word: &str) -> bool {
-    let capital = |part: &str| {
-        part.len() == 4 && part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
-    };
+    let capital =
+        |part: &str| part.len() == 4 && part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
     word.split_once('-').is_some_and(|(a, b)| capital(a) && capital(b))
 }
 
@@ -76,22 +77,31 @@ impl Mailbox {
 
     /// Waits for the next letter to `address` that was not handed out before.
     pub async fn next_to(&self, address: &str) -> Letter {
-        eventually(&format!("a letter to {address} in {}", self.folder.display()), async || {
-            let mut read = self.read.lock().unwrap();
-            for path in self.files() {
-                if read.contains(&path) {
-                    continue;
+        self.next_to_within(PATIENCE, address).await
+    }
+
+    pub async fn next_to_within(&self, patience: Duration, address: &str) -> Letter {
+        eventually_within(
+            patience,
+            &format!("a letter to {address} in {}", self.folder.display()),
+            async || {
+                let mut read = self.read.lock().unwrap();
+                for path in self.files() {
+                    if read.contains(&path) {
+                        continue;
+                    }
+                    let Some(letter) = std::fs::read(&path).ok().and_then(|bytes| Letter::parse(&bytes))
+                    else {
+                        continue;
+                    };
+                    if letter.to.eq_ignore_ascii_case(address) {
+                        read.insert(path);
+                        return Some(letter);
+                    }
                 }
-                let Some(letter) = std::fs::read(&path).ok().and_then(|bytes| Letter::parse(&bytes)) else {
-                    continue;
-                };
-                if letter.to.eq_ignore_ascii_case(address) {
-                    read.insert(path);
-                    return Some(letter);
-                }
-            }
-            None
-        })
+                None
+            },
+        )
         .await
     }
 

@@ -1,6 +1,6 @@
 //! The file: its making, its age, its mode, and what a killed process leaves behind.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -91,13 +91,13 @@ async fn while_another_process_writes_for_too_long_the_store_says_that_it_is_awa
 async fn what_was_answered_survives_kill_9() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "store::sqlite::tests::file::child_that_writes", "--ignored", "--nocapture"])
-        .stdin(Stdio::piped())
+        .args(["--exact", "store::sqlite::tests::file::every_answer_comes_after_the_commit", "--nocapture"])
+        .env(CHILD, folder.path().join("linkgate.db"))
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    writeln!(child.stdin.take().unwrap(), "{}", folder.path().join("linkgate.db").display()).unwrap();
     let mut answered = Vec::new();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     while answered.len() < 200 {
@@ -115,22 +115,25 @@ async fn what_was_answered_survives_kill_9() {
     assert_eq!(store.list_letters().await.unwrap().len(), kept.len(), "each link with its letter");
 }
 
-/// The other process of the test above: writes until it is killed, and says what was answered.
+/// Names the file that a second process of this test binary writes to until it is killed.
+const CHILD: &str = "LINKGATE_TEST_CHILD";
+
+/// By itself: what was answered is there for another handle. As the other process of the test above: goes on until it
+/// is killed, and says what was answered.
 #[tokio::test]
-#[ignore = "not a test by itself"]
-async fn child_that_writes() {
-    let mut path = String::new();
-    std::io::stdin().read_line(&mut path).unwrap();
-    if path.trim().is_empty() {
-        return;
-    }
-    let settings = Settings { path: path.trim().into() };
+#[expect(clippy::disallowed_methods, reason = "the test above names the file to its other process")]
+async fn every_answer_comes_after_the_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let given = std::env::var_os(CHILD);
+    let count = if given.is_some() { 1_000_000 } else { 3 };
+    let path = given.map_or_else(|| folder.path().join("linkgate.db"), std::path::PathBuf::from);
+    let settings = Settings { path };
     let store = Store::open(&settings, &Clock::system(), &Random::system()).unwrap();
     let bench = Bench::new();
     println!();
-    for number in 0..1_000_000_u32 {
+    for number in 0..count {
         let mut token_hash = [0; 32];
-        token_hash[..4].copy_from_slice(&number.to_be_bytes());
+        token_hash[..4].copy_from_slice(&u32::to_be_bytes(number));
         let id = format!("link-{number}");
         let expires_at = Some(Timestamp::from_seconds(4_000_000_000));
         let mut letter = bench.letter(&id);
@@ -139,6 +142,8 @@ async fn child_that_writes() {
         store.put_link(link, Some(letter)).await.unwrap();
         println!("answered {id}");
     }
+    let other = Store::open(&settings, &Clock::system(), &Random::system()).unwrap();
+    assert_eq!(other.list_links(LinkFilter::default()).await.unwrap().len(), 3);
 }
 
 #[tokio::test]

@@ -1,0 +1,13 @@
+//! What a person does and sees, in a real headless Chromium against the real binary. A test that cannot run here fails;
+//! `tests/check.sh --install` brings what is missing.
+
+#[path = "../gateway/harness/mod.rs"]
+#[expect(dead_code, reason = "the socket-level tests use all of it, these only a part")]
+mod harness;
+
+mod chrome;
+mod detonator;
+mod hosts;
+mod links;
+mod looks;
+mod sign_in;
