@@ -7,6 +7,9 @@ use crate::harness::free_port;
 use fantoccini::Client;
 use fantoccini::ClientBuilder;
 use fantoccini::Locator;
+use fantoccini::actions::InputSource;
+use fantoccini::actions::KeyAction;
+use fantoccini::actions::KeyActions;
 use fantoccini::elements::Element;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::Value;
@@ -120,6 +123,22 @@ impl Chrome {
             (self.address().await == url).then_some(())
         })
         .await;
+    }
+
+    /// Presses these keys, one after the other, on whatever has the focus.
+    pub async fn keys(&self, keys: &str) {
+        let mut actions = KeyActions::new("keyboard".to_owned());
+        for value in keys.chars() {
+            actions = actions.then(KeyAction::Down { value }).then(KeyAction::Up { value });
+        }
+        self.client.perform_actions(actions).await.unwrap();
+    }
+
+    /// Prefers this language, from the next page on.
+    pub async fn speaks(&self, language: &str) {
+        let agent = self.run("return navigator.userAgent").await;
+        let wish = json!({ "userAgent": agent, "acceptLanguage": language });
+        self.devtools("Emulation.setUserAgentOverride", wish).await;
     }
 
     pub async fn run(&self, script: &str) -> Value {

@@ -3,26 +3,58 @@
 
 use crate::chrome::Chrome;
 use crate::harness::app::App;
+use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::sign_in::ask;
+use std::collections::BTreeSet;
 
 const ALICE: &str = "alice@example.com";
 
-/// How many of these are on the page that the link shows.
-async fn count(chrome: &Chrome, css: &str) -> i64 {
-    chrome.run(&format!("return document.querySelectorAll('{css}').length")).await.as_i64().unwrap()
+/// What can be pressed or sent on a page: submitted as a script does it, as a person does it, pressed, followed.
+const DEEDS: &str = r"
+const links = [...document.querySelectorAll('a[href]')].filter(link => /^https?:$/.test(link.protocol));
+const forms = [...document.forms], buttons = [...document.querySelectorAll('button, input[type=submit]')];
+const fill = email => {
+    for (const form of forms) form.noValidate = true;
+    for (const field of document.querySelectorAll('input:not([type=hidden])')) {
+        field.value = field.name === 'email' ? email : 'ABCD-EFGH';
+        field.checked = true;
+    }
+};
+const deeds = [
+    ...forms.flatMap(form => ['', 'test@example.com'].flatMap(email => [
+        () => { fill(email); HTMLFormElement.prototype.submit.call(form); },
+        () => { fill(email); form.requestSubmit(); },
+    ])),
+    ...buttons.map(button => () => { fill('robot@example.com'); button.click(); }),
+    ...links.map(link => () => link.click()),
+];
+";
+
+/// How many deeds the page that is open offers.
+async fn count(robot: &Chrome) -> u64 {
+    robot.run(&format!("{DEEDS} return deeds.length")).await.as_u64().unwrap()
 }
 
-async fn settle(chrome: &Chrome) {
-    crate::harness::eventually("the page is there", async || {
-        let state = chrome.client.execute("return document.readyState", vec![]).await.ok()?;
-        (state == "complete").then_some(())
+/// Does one of them, and waits for the page that it leads to.
+async fn act(robot: &Chrome, number: u64) {
+    robot.run(&format!("{DEEDS} window.before = true; deeds[{number}]()")).await;
+    eventually(&format!("deed {number} leads to another page"), async || {
+        let there = "return !window.before && document.readyState === 'complete'";
+        (robot.client.execute(there, vec![]).await.ok()? == true).then_some(())
     })
     .await;
 }
 
+/// The page, whatever link or address it is about.
+async fn page(robot: &Chrome) -> String {
+    let seen = "return location.pathname + ' ' + document.querySelector('h1').innerText + ' '\
+                + (document.querySelector('.problem, .note') || { innerText: '' }).innerText";
+    robot.run(seen).await.as_str().unwrap().to_owned()
+}
+
 #[tokio::test]
-async fn a_robot_that_presses_every_button_is_not_let_in_and_does_not_spend_the_link() {
+async fn a_robot_that_presses_every_button_on_every_page_is_not_let_in_and_does_not_spend_the_link() {
     let app = App::start().await;
     let gateway = Gateway::before(&app).await;
     let (person, robot) = (Chrome::start().await, Chrome::start().await);
@@ -30,35 +62,42 @@ async fn a_robot_that_presses_every_button_is_not_let_in_and_does_not_spend_the_
     ask(&person, &wanted, ALICE).await;
     let letter = gateway.letter_to(ALICE).await;
 
-    robot.open(&letter.link).await;
-    let (forms, buttons, links) =
-        (count(&robot, "form").await, count(&robot, "button").await, count(&robot, "a[href]").await);
-    assert!(forms > 0 && buttons > 0, "the page for a person in another browser has a form");
-    for fill in ["", "test@example.com", "ABCD-EFGH"] {
-        for (css, deed, number) in [
-            ("form", "HTMLFormElement.prototype.submit.call(found)", forms),
-            ("form", "found.requestSubmit()", forms),
-            ("button", "found.click()", buttons),
-            ("a[href]", "found.click()", links),
-        ] {
-            for at in 0..number {
-                robot.open(&letter.link).await;
-                let script = format!(
-                    "for (const field of document.querySelectorAll('input:not([type=hidden])')) field.value = '{fill}';\n\
-                     for (const field of document.querySelectorAll('[required]')) field.required = false;\n\
-                     const found = document.querySelectorAll('{css}')[{at}]; if (found) {{ {deed} }}"
-                );
-                robot.run(&script).await;
-                settle(&robot).await;
-                // And whatever is on the page that follows.
-                robot.run("for (const form of document.forms) { HTMLFormElement.prototype.submit.call(form); break }").await;
-                settle(&robot).await;
+    let mut pages = BTreeSet::new();
+    // The ways to pages not yet worked off: what was done since the link was opened.
+    let mut ways = vec![Vec::new()];
+    let mut deeds = 0;
+    while let Some(way) = ways.pop() {
+        let mut next = 0;
+        let mut all = 1;
+        while next < all {
+            robot.open(&letter.link).await;
+            for number in &way {
+                // Wrong addresses change what the link shows; a way that is gone is no way.
+                if *number < count(&robot).await {
+                    act(&robot, *number).await;
+                }
             }
+            all = count(&robot).await;
+            if next < all {
+                act(&robot, next).await;
+                deeds += 1;
+                if pages.insert(page(&robot).await) && way.len() < 3 {
+                    ways.push(way.iter().copied().chain([next]).collect());
+                }
+            }
+            next += 1;
         }
     }
+    for path in ["/.linkgate/login ", "/.linkgate/verify Is this you?"] {
+        assert!(pages.iter().any(|page| page.starts_with(path)), "{path} is not among {pages:#?}");
+    }
+    assert!(deeds > 30, "it tried {deeds} things only, on {pages:#?}");
     robot.open(&gateway.url("/page")).await;
     robot.find("input[name=email]").await;
     assert!(app.seen().is_empty(), "not let in");
+    let links: serde_json::Value =
+        serde_json::from_str(&gateway.run(&["link", "list", "--email", ALICE, "--json"]).await).unwrap();
+    assert_eq!(links[0]["state"], "active");
 
     person.open(&letter.link).await;
     person.arrives(&wanted).await;

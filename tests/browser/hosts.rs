@@ -37,6 +37,20 @@ async fn one_sign_in_opens_both_hosts_and_one_sign_out_closes_both() {
     chrome.arrives(&wiki).await;
     chrome.shows(ALICE).await;
     assert_eq!(gateway.letters().len(), 1);
+    // Each host has a cookie of its own, which no script reads and no other host gets.
+    let mut sessions = Vec::new();
+    for url in [&wiki, &photos] {
+        chrome.open(url).await;
+        let cookies = chrome.client.get_all_cookies().await.unwrap();
+        let session = cookies.iter().find(|cookie| cookie.name() == "__Host-linkgate").unwrap();
+        assert_eq!(
+            (session.secure(), session.http_only(), session.path()),
+            (Some(true), Some(true), Some("/"))
+        );
+        assert_eq!(chrome.run("return document.cookie").await, "");
+        sessions.push(session.value().to_owned());
+    }
+    assert_ne!(sessions[0], sessions[1]);
 
     chrome.open(&format!("https://photos.localhost:{port}/.linkgate/logout")).await;
     chrome.press("Sign out").await;

@@ -17,16 +17,26 @@ axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag2
     .then(found => done(found.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' | '))))
     .catch(error => done(['axe: ' + error]));";
 
-struct Eye {
+pub struct Eye {
     axe: String,
-    looked: Vec<String>,
-    wrong: Vec<String>,
+    pub looked: Vec<String>,
+    pub wrong: Vec<String>,
 }
 
 impl Eye {
-    /// Looks at the page that is open now.
-    async fn look(&mut self, chrome: &Chrome, name: &str, words: &str) {
+    pub fn new() -> Self {
+        let axe = std::fs::read_to_string(installed("axe.min.js")).unwrap();
+        Self { axe, looked: Vec::new(), wrong: Vec::new() }
+    }
+
+    /// Looks at the page that is open now, as soon as it shows these words.
+    pub async fn look(&mut self, chrome: &Chrome, name: &str, words: &str) {
         chrome.shows(words).await;
+        self.inspect(chrome, name).await;
+    }
+
+    /// Looks at whatever page is open now.
+    pub async fn inspect(&mut self, chrome: &Chrome, name: &str) {
         self.looked.push(name.to_owned());
         for scheme in ["light", "dark"] {
             for width in [1000, 320] {
@@ -42,6 +52,11 @@ impl Eye {
                 if chrome.run(wide).await == Value::Bool(true) {
                     self.wrong.push(format!("{name} {scheme} {width}: wider than the screen"));
                 }
+                if let Some(folder) = std::env::var_os("LINKGATE_SCREENSHOTS") {
+                    let file = format!("{}-{scheme}-{width}.png", name.replace([' ', ','], "-"));
+                    let picture = chrome.client.screenshot().await.unwrap();
+                    std::fs::write(std::path::Path::new(&folder).join(file), picture).unwrap();
+                }
                 chrome.run(&self.axe).await;
                 let found = chrome.client.execute_async(RUN, vec![]).await.unwrap();
                 for one in found.as_array().unwrap() {
@@ -49,6 +64,11 @@ impl Eye {
                 }
             }
         }
+    }
+
+    #[track_caller]
+    pub fn is_content(&self) {
+        assert!(self.wrong.is_empty(), "{} complaints:\n{}", self.wrong.len(), self.wrong.join("\n"));
     }
 }
 
@@ -82,8 +102,7 @@ sign_in = "invited"
         app.url()
     ))
     .await;
-    let axe = std::fs::read_to_string(installed("axe.min.js")).unwrap();
-    let mut eye = Eye { axe, looked: Vec::new(), wrong: Vec::new() };
+    let mut eye = Eye::new();
     let (chrome, other) = (Chrome::start().await, Chrome::start().await);
     // It is able to complain.
     chrome.open("data:text/html,<title>x</title><main><img src=x>Bad</main>").await;
@@ -135,5 +154,5 @@ sign_in = "invited"
     eye.look(&chrome, "lost post", "Please sign in first").await;
 
     assert!(eye.looked.len() >= 17);
-    assert!(eye.wrong.is_empty(), "{} complaints:\n{}", eye.wrong.len(), eye.wrong.join("\n"));
+    eye.is_content();
 }

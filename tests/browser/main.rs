@@ -1,5 +1,6 @@
 //! What a person does and sees, in a real headless Chromium against the real binary. A test that cannot run here fails;
-//! `tests/check.sh --install` brings what is missing.
+//! `tests/check.sh --install` brings what is missing. With `LINKGATE_SCREENSHOTS=FOLDER` every page that is looked at
+//! is also put there as a picture.
 
 #[path = "../gateway/harness/mod.rs"]
 #[expect(dead_code, reason = "the socket-level tests use all of it, these only a part")]
@@ -8,6 +9,8 @@ mod harness;
 mod chrome;
 mod detonator;
 mod hosts;
+mod keyboard;
 mod links;
 mod looks;
+mod seldom;
 mod sign_in;

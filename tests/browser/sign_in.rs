@@ -87,6 +87,8 @@ async fn everything_works_without_script() {
     let gateway = Gateway::before(&app).await;
     let chrome = Chrome::start().await;
     chrome.devtools("Emulation.setScriptExecutionDisabled", serde_json::json!({ "value": true })).await;
+    chrome.open("data:text/html,<title>off</title><script>document.title = 'on'</script>").await;
+    assert_eq!(chrome.client.title().await.unwrap(), "off");
     let wanted = gateway.url("/page?q=1");
     chrome.open(&wanted).await;
     chrome.enter("input[name=email]", ALICE).await;
