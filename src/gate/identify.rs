@@ -110,13 +110,17 @@ impl Passes {
         let mut lines = 0;
         for value in headers.get_all(header::AUTHORIZATION) {
             lines += 1;
-            let Some(token) = bearer(value).filter(|token| looks_ours(known, token)) else { continue };
+            let Some(token) = bearer(value) else { continue };
+            let pass = self.check(known, host, token);
+            if pass.is_none() && !looks_ours(known, token) {
+                continue;
+            }
             found.presented = true;
-            // Sent twice it signs nobody in, and reaches the app no more than once.
+            // Beside other credentials it signs nobody in, and still never reaches the app.
             found.consumed_authorization = true;
             if found.pass.is_none() && good == 0 {
-                found.pass = self.check(known, host, token);
-                found.by_bearer = found.pass.is_some();
+                found.by_bearer = pass.is_some();
+                found.pass = pass;
             }
         }
         if lines > 1 && found.by_bearer {
@@ -180,14 +184,13 @@ impl Pass {
     ) -> Option<Told> {
         let mut kept = self.told.borrow_mut();
         let fresh = kept.assertion.as_ref().filter(|(_, until)| now.seconds() < *until);
-        let assertion = match fresh {
-            Some((assertion, _)) => assertion.clone(),
-            None => {
-                let assertion = self.sign(keys, host, app, now)?;
-                let until = now.seconds().saturating_add(ASSERTION_SECONDS - ASSERTION_MARGIN);
-                kept.assertion = Some((assertion.clone(), until));
-                assertion
-            }
+        let assertion = if let Some((assertion, _)) = fresh {
+            assertion.clone()
+        } else {
+            let assertion = self.sign(keys, host, app, now)?;
+            let until = now.seconds().saturating_add(ASSERTION_SECONDS - ASSERTION_MARGIN);
+            kept.assertion = Some((assertion.clone(), until));
+            assertion
         };
         let alike = |one: &Arc<Route>| Arc::ptr_eq(one, route) || one.identity == route.identity;
         if let Some((_, values)) = kept.values.iter().find(|(one, _)| alike(one)) {

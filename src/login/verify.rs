@@ -25,6 +25,7 @@ use super::redeem::Entry;
 use super::redeem::Missed;
 use super::token;
 use crate::identity::EmailAddress;
+use crate::secret::Secret;
 use crate::store::ADDRESS_TRIES;
 use crate::store::AddressTry;
 use crate::store::CODE_FAILURES_A_DAY;
@@ -236,7 +237,7 @@ fn dead(call: &Call, record: &LinkRecord, token: &str) -> Problem {
     if kind == "revoked" || record.again_used { problem(kind, None) } else { refused(call, kind, token) }
 }
 
-fn problem(kind: &'static str, again: Option<String>) -> Problem {
+fn problem(kind: &'static str, again: Option<Secret<String>>) -> Problem {
     Problem::Link { kind, again, current: String::new() }
 }
 
@@ -244,7 +245,7 @@ fn problem(kind: &'static str, again: Option<String>) -> Problem {
 fn refused(call: &Call, kind: &'static str, token: &str) -> Problem {
     Problem::Link {
         kind,
-        again: ask::sends_letters(call).then(|| token.to_owned()),
+        again: ask::sends_letters(call).then(|| Secret::new(token.to_owned())),
         current: call.session().map(|session| session.claims.sub.clone()).unwrap_or_default(),
     }
 }
