@@ -16,6 +16,7 @@ use super::limits;
 use super::link;
 use super::nonce::Nonce;
 use super::nonce::Waiting;
+use super::steady::steadily;
 use super::token;
 use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
@@ -56,7 +57,7 @@ pub(super) async fn post(call: Call, sent: Sent) -> Result<Response, Problem> {
         let page = door::Form { return_to: &return_to, email: email.as_str(), error: "try-later", note: "" };
         return page.draw(&call, StatusCode::TOO_MANY_REQUESTS);
     }
-    send(&call, &email, &return_to, &nonce).await?;
+    steadily(send(&call, &email, &return_to, &nonce)).await?;
     wait(&call, nonce, email.as_str(), &return_to, sent.fields.get("remember").is_some())
 }
 
@@ -69,7 +70,7 @@ async fn program(call: &Call, sent: &Sent) -> Result<Response, Problem> {
     }
     let return_to = call.return_to(sent.fields.get("return_to"));
     let mut nonce = Nonce::new(&call.login.parts.random);
-    send(call, &email, &return_to, &nonce).await?;
+    steadily(send(call, &email, &return_to, &nonce)).await?;
     nonce.waiting = Some(waiting(call, &nonce, email.as_str(), false));
     let site = &call.visitor.site;
     let frame = call.frame();
@@ -108,9 +109,9 @@ async fn again(call: &Call, text: &str, nonce: Nonce) -> Result<Response, Proble
     let known_place = own || record.made_by == MadeBy::Administrator;
     let place = call.return_to(Some(record.return_to.as_str()).filter(|_| known_place));
     if known_here {
-        send(call, &record.email, &place, &nonce).await?;
+        steadily(send(call, &record.email, &place, &nonce)).await?;
     } else {
-        send(call, &record.email, &place, &nonce.apart()).await?;
+        steadily(send(call, &record.email, &place, &nonce.apart())).await?;
     }
     let shown = if known_here { record.email.to_string() } else { record.email.masked() };
     wait(call, nonce, &shown, &place, false)

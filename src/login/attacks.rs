@@ -139,3 +139,17 @@ async fn a_cookie_that_is_no_text_hides_none_of_ours() {
     let answer = world.call(&mut Browser::default(), HERE, request).await;
     assert_eq!(answer.location(), "https://wiki.example.com/a", "{answer:?}");
 }
+
+#[tokio::test]
+async fn a_stranger_is_not_answered_sooner_than_a_person() {
+    let world = World::new();
+    for email in [ALICE, "mallory@evil.example"] {
+        let began = std::time::Instant::now();
+        let answer = world.json("/login", &format!(r#"{{"email":"{email}"}}"#)).await;
+        assert!(began.elapsed() >= Duration::from_millis(150), "asking for {email}");
+        let request = answer.json()["request"].as_str().unwrap().to_owned();
+        let began = std::time::Instant::now();
+        world.json("/verify", &format!(r#"{{"request":"{request}","code":"0000-0000"}}"#)).await;
+        assert!(began.elapsed() >= Duration::from_millis(150), "a wrong code for {email}");
+    }
+}

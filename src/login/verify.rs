@@ -23,6 +23,7 @@ use super::nonce::Nonce;
 use super::redeem;
 use super::redeem::Entry;
 use super::redeem::Missed;
+use super::steady::steadily;
 use super::token;
 use crate::identity::EmailAddress;
 use crate::secret::Secret;
@@ -141,7 +142,7 @@ async fn program(call: &Call, fields: &Fields) -> Result<Response, Problem> {
     if let Some(typed) = fields.get("code") {
         let nonce = request.ok_or(Problem::BadRequest("a \"code\" needs its \"request\""))?;
         let waiting = nonce.waiting.clone().ok_or(Problem::WrongCode)?;
-        return match try_code(call, typed, nonce, &waiting.shown, None, true).await? {
+        return match steadily(try_code(call, typed, nonce, &waiting.shown, None, true)).await? {
             Tried::In(response) => Ok(response),
             Tried::Wrong => Err(Problem::WrongCode),
             Tried::Off => Err(Problem::CodesOff),
@@ -348,7 +349,7 @@ async fn by_code(
     if ask::over(call, &waiting) {
         return door::wait_here(call, &waiting, &return_to, "code-expired", status);
     }
-    match try_code(call, typed, nonce, &waiting.shown, wish, false).await? {
+    match steadily(try_code(call, typed, nonce, &waiting.shown, wish, false)).await? {
         Tried::In(response) => Ok(response),
         Tried::Wrong => door::wait_here(call, &waiting, &return_to, "wrong-code", status),
         Tried::Off => door::wait_here(call, &waiting, &return_to, "codes-off", status),
