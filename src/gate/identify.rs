@@ -110,13 +110,17 @@ impl Passes {
         let mut lines = 0;
         for value in headers.get_all(header::AUTHORIZATION) {
             lines += 1;
-            let Some(token) = bearer(value).filter(|token| looks_ours(known, token)) else { continue };
+            let Some(token) = bearer(value) else { continue };
+            let pass = self.check(known, host, token);
+            if pass.is_none() && !looks_ours(known, token) {
+                continue;
+            }
             found.presented = true;
-            // Sent twice it signs nobody in, and reaches the app no more than once.
+            // Beside other credentials it signs nobody in, and still never reaches the app.
             found.consumed_authorization = true;
             if found.pass.is_none() && good == 0 {
-                found.pass = self.check(known, host, token);
-                found.by_bearer = found.pass.is_some();
+                found.by_bearer = pass.is_some();
+                found.pass = pass;
             }
         }
         if lines > 1 && found.by_bearer {

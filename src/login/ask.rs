@@ -16,6 +16,7 @@ use super::limits;
 use super::link;
 use super::nonce::Nonce;
 use super::nonce::Waiting;
+use super::steady::steadily;
 use super::token;
 use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
@@ -56,7 +57,7 @@ pub(super) async fn post(call: Call, sent: Sent) -> Result<Response, Problem> {
         let page = door::Form { return_to: &return_to, email: email.as_str(), error: "try-later", note: "" };
         return page.draw(&call, StatusCode::TOO_MANY_REQUESTS);
     }
-    send(&call, &email, &return_to, &nonce).await?;
+    steadily(send(&call, &email, &return_to, &nonce)).await?;
     wait(&call, nonce, email.as_str(), &return_to, sent.fields.get("remember").is_some())
 }
 
@@ -69,7 +70,7 @@ async fn program(call: &Call, sent: &Sent) -> Result<Response, Problem> {
     }
     let return_to = call.return_to(sent.fields.get("return_to"));
     let mut nonce = Nonce::new(&call.login.parts.random);
-    send(call, &email, &return_to, &nonce).await?;
+    steadily(send(call, &email, &return_to, &nonce)).await?;
     nonce.waiting = Some(waiting(call, &nonce, email.as_str(), false));
     let site = &call.visitor.site;
     let frame = call.frame();
@@ -108,9 +109,9 @@ async fn again(call: &Call, text: &str, nonce: Nonce) -> Result<Response, Proble
     let known_place = own || record.made_by == MadeBy::Administrator;
     let place = call.return_to(Some(record.return_to.as_str()).filter(|_| known_place));
     if known_here {
-        send(call, &record.email, &place, &nonce).await?;
+        steadily(send(call, &record.email, &place, &nonce)).await?;
     } else {
-        send(call, &record.email, &place, &nonce.apart()).await?;
+        steadily(send(call, &record.email, &place, &nonce.apart())).await?;
     }
     let shown = if known_here { record.email.to_string() } else { record.email.masked() };
     wait(call, nonce, &shown, &place, false)
@@ -121,22 +122,9 @@ pub(super) fn sends_letters(call: &Call) -> bool {
     call.visitor.site.mail && call.visitor.site.site.sign_in == SignIn::SelfService
 }
 
-/// Answers to an ask are given at whole multiples of this after its arrival. The work is the same in kind for known
-/// and unknown addresses, but a letter costs the store a fifth more than a line of the audit; that must not show.
-const STEP: Duration = Duration::from_millis(100);
-
-/// [`keep`], and then waits for the next step of time, whatever came out.
-async fn send(call: &Call, email: &EmailAddress, return_to: &str, nonce: &Nonce) -> Result<(), Problem> {
-    let began = tokio::time::Instant::now();
-    let kept = keep(call, email, return_to, nonce).await;
-    let steps = u32::try_from(began.elapsed().as_millis() / STEP.as_millis()).unwrap_or(0).saturating_add(1);
-    tokio::time::sleep_until(began + STEP * steps).await;
-    kept
-}
-
 /// Does all the work for anybody; at the end either the letter or a line of the audit is written. `Ok`: what was to be
 /// kept is on the disk.
-async fn keep(call: &Call, email: &EmailAddress, return_to: &str, nonce: &Nonce) -> Result<(), Problem> {
+async fn send(call: &Call, email: &EmailAddress, return_to: &str, nonce: &Nonce) -> Result<(), Problem> {
     let parts = &call.login.parts;
     let site = &call.visitor.site;
     let known = call.admitted(email).is_some() & sends_letters(call);

@@ -8,6 +8,7 @@ use http::header;
 use super::fixture::Browser;
 use super::fixture::HERE;
 use super::fixture::World;
+use crate::store::AuditEvent;
 use crate::store::AuditFilter;
 use std::time::Duration;
 
@@ -104,18 +105,31 @@ async fn one_old_link_does_not_fill_the_audit() {
     for _ in 0..200 {
         world.go(&mut browser, HERE, &link).await;
     }
-    let lines = world.login.parts.store.audit_log(AuditFilter::default()).await.unwrap();
+    let last = AuditEvent {
+        at: world.clock.now(),
+        site: "wiki".into(),
+        email: String::new(),
+        what: "last".into(),
+        request: String::new(),
+        client: String::new(),
+        detail: String::new(),
+    };
+    // Written one after the other: when this is there, the others are.
+    let store = &world.login.parts.store;
+    store.audit(last.clone()).await.unwrap();
+    let lines = store.audit_log(AuditFilter::default()).await.unwrap();
+    assert!(lines.contains(&last));
     assert!(lines.len() < 100, "{}", lines.len());
 }
 
 #[tokio::test]
 async fn a_cookie_that_is_no_text_hides_none_of_ours() {
     let (world, mut browser) = (World::new(), Browser::default());
-    let (link, _) = world.ask(&mut browser, ALICE, "/a").await;
+    let (letter, _) = world.ask(&mut browser, ALICE, "/a").await;
     let (name, nonce) = browser.first_cookie(HERE);
     let mut raw = b"app=M\xfcller; ".to_vec();
     raw.extend_from_slice(format!("{name}={nonce}").as_bytes());
-    let request = Request::get(&link)
+    let request = Request::get(&letter)
         .header("accept", "text/html")
         .header("sec-fetch-mode", "navigate")
         .header("sec-fetch-dest", "document")
@@ -124,4 +138,18 @@ async fn a_cookie_that_is_no_text_hides_none_of_ours() {
         .unwrap();
     let answer = world.call(&mut Browser::default(), HERE, request).await;
     assert_eq!(answer.location(), "https://wiki.example.com/a", "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_stranger_is_not_answered_sooner_than_a_person() {
+    let world = World::new();
+    for email in [ALICE, "mallory@evil.example"] {
+        let began = std::time::Instant::now();
+        let answer = world.json("/login", &format!(r#"{{"email":"{email}"}}"#)).await;
+        assert!(began.elapsed() >= Duration::from_millis(150), "asking for {email}");
+        let request = answer.json()["request"].as_str().unwrap().to_owned();
+        let began = std::time::Instant::now();
+        world.json("/verify", &format!(r#"{{"request":"{request}","code":"0000-0000"}}"#)).await;
+        assert!(began.elapsed() >= Duration::from_millis(150), "a wrong code for {email}");
+    }
 }

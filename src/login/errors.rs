@@ -19,6 +19,7 @@ use super::Visitor;
 use super::frame::Frame;
 use crate::identity::KeyError;
 use crate::page::PageError;
+use crate::secret::Secret;
 use crate::store::StoreError;
 
 /// What went wrong, by who is at fault.
@@ -54,7 +55,7 @@ pub(super) enum Problem {
     Link {
         kind: &'static str,
         /// The token, where a fresh letter may be asked for with it.
-        again: Option<String>,
+        again: Option<Secret<String>>,
         /// The address of who is signed in; empty: nobody.
         current: String,
     },
@@ -215,7 +216,7 @@ impl Problem {
         }
         let drawn = match self {
             Self::Link { kind, again, current } => {
-                let token = again.as_deref().unwrap_or_default();
+                let token = again.as_ref().map_or("", |token| token.expose().as_str());
                 let own = LinkPage { kind, token, again: again.is_some(), current };
                 frame.page(status, "link-problem.html", own)
             }

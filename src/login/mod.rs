@@ -36,6 +36,7 @@ mod session;
 mod settings;
 mod start;
 mod status;
+mod steady;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -23,8 +23,10 @@ use super::nonce::Nonce;
 use super::redeem;
 use super::redeem::Entry;
 use super::redeem::Missed;
+use super::steady::steadily;
 use super::token;
 use crate::identity::EmailAddress;
+use crate::secret::Secret;
 use crate::store::ADDRESS_TRIES;
 use crate::store::AddressTry;
 use crate::store::CODE_FAILURES_A_DAY;
@@ -140,7 +142,7 @@ async fn program(call: &Call, fields: &Fields) -> Result<Response, Problem> {
     if let Some(typed) = fields.get("code") {
         let nonce = request.ok_or(Problem::BadRequest("a \"code\" needs its \"request\""))?;
         let waiting = nonce.waiting.clone().ok_or(Problem::WrongCode)?;
-        return match try_code(call, typed, nonce, &waiting.shown, None, true).await? {
+        return match steadily(try_code(call, typed, nonce, &waiting.shown, None, true)).await? {
             Tried::In(response) => Ok(response),
             Tried::Wrong => Err(Problem::WrongCode),
             Tried::Off => Err(Problem::CodesOff),
@@ -236,7 +238,7 @@ fn dead(call: &Call, record: &LinkRecord, token: &str) -> Problem {
     if kind == "revoked" || record.again_used { problem(kind, None) } else { refused(call, kind, token) }
 }
 
-fn problem(kind: &'static str, again: Option<String>) -> Problem {
+fn problem(kind: &'static str, again: Option<Secret<String>>) -> Problem {
     Problem::Link { kind, again, current: String::new() }
 }
 
@@ -244,7 +246,7 @@ fn problem(kind: &'static str, again: Option<String>) -> Problem {
 fn refused(call: &Call, kind: &'static str, token: &str) -> Problem {
     Problem::Link {
         kind,
-        again: ask::sends_letters(call).then(|| token.to_owned()),
+        again: ask::sends_letters(call).then(|| Secret::new(token.to_owned())),
         current: call.session().map(|session| session.claims.sub.clone()).unwrap_or_default(),
     }
 }
@@ -347,7 +349,7 @@ async fn by_code(
     if ask::over(call, &waiting) {
         return door::wait_here(call, &waiting, &return_to, "code-expired", status);
     }
-    match try_code(call, typed, nonce, &waiting.shown, wish, false).await? {
+    match steadily(try_code(call, typed, nonce, &waiting.shown, wish, false)).await? {
         Tried::In(response) => Ok(response),
         Tried::Wrong => door::wait_here(call, &waiting, &return_to, "wrong-code", status),
         Tried::Off => door::wait_here(call, &waiting, &return_to, "codes-off", status),

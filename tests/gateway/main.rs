@@ -4,6 +4,7 @@
 mod harness;
 
 mod activation;
+mod attacks;
 mod code;
 mod concurrency;
 mod crash;
