@@ -58,6 +58,7 @@ pub struct Gateway {
     sites: watch::Sender<Arc<Sites>>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    fixed: Vec<(&'static str, String)>,
 }
 
 impl Gateway {
@@ -106,7 +107,7 @@ impl Gateway {
         );
         let tasks =
             vec![tokio::spawn(housekeeping.run(seen, stopped.clone())), tokio::spawn(outbox.run(stopped))];
-        Ok(Self { shared, server, mailers, sites, stop, tasks })
+        Ok(Self { shared, server, mailers, sites, stop, tasks, fixed: fixed(loaded) })
     }
 
     /// Builds everything anew beside the old and swaps it in, or leaves the old and says why.
@@ -119,6 +120,10 @@ impl Gateway {
             return Err(
                 "the master secret has changed: restart linkgate to take a new secret_file over".to_owned()
             );
+        }
+        let changed = fixed(loaded).into_iter().zip(&self.fixed).find(|(new, old)| new != *old);
+        if let Some(((key, _), _)) = changed {
+            return Err(format!("{key} has changed: restart linkgate to take it over, or put it back"));
         }
         let built = self.shared.build(loaded)?;
         let tls = rooms::tls(loaded);
@@ -146,6 +151,23 @@ impl Gateway {
             }
         }
     }
+}
+
+/// What cannot change while the program runs: sockets, the store, the log.
+fn fixed(loaded: &Loaded) -> Vec<(&'static str, String)> {
+    vec![
+        ("listen", format!("{:?}", loaded.listen)),
+        ("state_dir", loaded.state_dir.display().to_string()),
+        ("store.path", loaded.store.display().to_string()),
+        ("workers", format!("{:?}", loaded.workers)),
+        ("drain", format!("{:?}", loaded.drain)),
+        ("monitor.listen", format!("{:?}", loaded.monitor)),
+        ("limits", format!("{:?}", loaded.limits)),
+        // The limit of connections a client excepts them, and is the server's.
+        ("trusted_proxies", format!("{:?}", loaded.trusted_proxies)),
+        ("log", format!("{:?}", loaded.log)),
+        ("tls", format!("{:?}", loaded.tls.is_some())),
+    ]
 }
 
 /// What one configuration makes.

@@ -123,6 +123,9 @@ async fn a_used_link_is_refused_elsewhere_and_offers_a_fresh_letter_in_one_click
     other.post_form(&gateway.url("/.linkgate/login"), &again).await.expect(303);
     let fresh = gateway.letter_to(ALICE).await;
     assert_ne!(fresh.link, letter.link);
+    // A robot that presses this button and then opens the next letter too is a stranger still.
+    other.visit(&fresh.link).await.expect(200);
+    assert!(other.visit(&gateway.url("/")).await.is_redirect(), "the fresh link knows no browser");
     // Once a link: pressing it again brings no more letters.
     for _ in 0..3 {
         other.post_form(&gateway.url("/.linkgate/login"), &again).await;

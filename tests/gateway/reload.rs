@@ -104,6 +104,8 @@ async fn a_broken_file_keeps_the_old_configuration_and_says_why() {
         alice.visit(&gateway.url("/")).await.expect(200);
     }
     assert!(gateway.log().contains("allow"), "the nearest known key is named");
+    gateway.place.write_config(&format!("workers = 3\n{good}"));
+    reload(&gateway, "workers has changed: restart linkgate").await;
     std::fs::remove_file(gateway.place.config()).unwrap();
     reload(&gateway, "not reloaded").await;
     alice.visit(&gateway.url("/")).await.expect(200);
