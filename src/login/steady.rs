@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Such answers take a whole number of these. Well above what a disk takes, well below what a person notices.
-const STEP: Duration = Duration::from_millis(150);
+const STEP: Duration = Duration::from_millis(100);
 
 /// Does the work, and lets nobody see how long it took, but for whole steps.
 pub(super) async fn steadily<T>(work: impl Future<Output = T>) -> T {
@@ -29,7 +29,7 @@ mod tests {
 
     #[test]
     fn quick_and_slow_work_take_the_same_time() {
-        for (took, seen) in [(0, 150), (1, 150), (149, 150), (150, 300), (151, 300), (420, 450)] {
+        for (took, seen) in [(0, 100), (1, 100), (99, 100), (100, 200), (101, 200), (420, 500)] {
             assert_eq!(shown(Duration::from_millis(took)), Duration::from_millis(seen), "{took}");
         }
     }
