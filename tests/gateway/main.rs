@@ -18,4 +18,5 @@ mod reload;
 mod revoke;
 mod sign_in;
 mod sign_out;
+mod store_away;
 mod tenants;
