@@ -157,8 +157,8 @@ impl Gateway {
 fn fixed(loaded: &Loaded) -> Vec<(&'static str, String)> {
     vec![
         ("listen", format!("{:?}", loaded.listen)),
-        ("state_dir", format!("{:?}", loaded.state_dir)),
-        ("store.path", format!("{:?}", loaded.store)),
+        ("state_dir", loaded.state_dir.display().to_string()),
+        ("store.path", loaded.store.display().to_string()),
         ("workers", format!("{:?}", loaded.workers)),
         ("drain", format!("{:?}", loaded.drain)),
         ("monitor.listen", format!("{:?}", loaded.monitor)),

@@ -274,11 +274,25 @@ impl Loaded {
                 self.store.display()
             ));
         }
+        self.make_state_dir()?;
         let made = Secret::new(URL_SAFE_NO_PAD.encode(random.bytes::<32>()));
         if secrets::write_new(path, &made)? {
             return Ok(made);
         }
         secrets::read_own(path)?.ok_or_else(|| format!("{} came and went; try again", path.display()))
+    }
+
+    /// The first start makes the folder, for its owner alone; the folder above must be there.
+    fn make_state_dir(&self) -> Result<(), String> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        match std::fs::DirBuilder::new().mode(0o700).create(&self.state_dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(format!(
+                "state_dir {} cannot be made: {error}; make it for the user that runs linkgate, \
+                 or set state_dir to a folder that this user may write",
+                self.state_dir.display()
+            )),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 }
 

@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(size("1.5kB"), Ok(Some(1500)));
         assert_eq!(size("unlimited"), Ok(None));
         assert!(size("10 megs").is_err());
-        assert_eq!(rate("5/15m"), Ok(Quota { count: 5, per: Duration::from_secs(900) }));
+        assert_eq!(rate("5/15m"), Ok(Quota { count: 5, per: Duration::from_mins(15) }));
         for bad in ["5", "0/1m", "5/0s", "5/never", "x/1m"] {
             assert!(rate(bad).is_err(), "{bad}");
         }
@@ -190,6 +190,6 @@ mod tests {
         assert_eq!(network("192.0.2.7").unwrap().to_string(), "192.0.2.7/32");
         assert_eq!(spoken_moment(moment("2027-01-31").unwrap()), "2027-02-01 00:00");
         assert!(moment("tomorrow").is_err());
-        assert_eq!(spoken_duration(Duration::from_secs(5_400)), "1h30m");
+        assert_eq!(spoken_duration(Duration::from_mins(90)), "1h30m");
     }
 }

@@ -98,10 +98,13 @@ pub fn client(trust: &Trust, connection: Connection, headers: &HeaderMap) -> Res
         return Ok(client);
     }
     let chain = joined(headers, &FOR)?;
+    // A trusted proxy that does not say for whom it asks: its own address is nobody's.
+    client.certain = !chain.is_empty();
     if !chain.is_empty() {
-        client.ip = right_most_untrusted(trust, &chain)?;
-        client.certain = true;
-        client.chain = Some(chain);
+        let (ip, from_there) = right_most_untrusted(trust, &chain)?;
+        client.ip = ip;
+        // What stands further left is the visitor's own word: apps that believe the left-most hop must not see it.
+        client.chain = Some(from_there.to_owned());
     }
     if let Some(proto) = single(headers, &PROTO)? {
         client.secure = match proto.to_ascii_lowercase().as_str() {
@@ -157,15 +160,20 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
     }
 }
 
-fn right_most_untrusted(trust: &Trust, chain: &str) -> Result<IpAddr, &'static str> {
+/// The visitor, and the chain from there on.
+fn right_most_untrusted<'a>(trust: &Trust, chain: &'a str) -> Result<(IpAddr, &'a str), &'static str> {
     let mut last = None;
+    let mut start = chain.len();
     for hop in chain.rsplit(',') {
+        start = start.saturating_sub(hop.len());
         let ip = parse_hop(hop.trim())
             .ok_or("X-Forwarded-For of a trusted proxy holds something that is no address")?;
-        last = Some(ip);
+        last = Some((ip, chain.get(start..).unwrap_or_default().trim()));
         if !trust.covers_ip(ip) {
             break;
         }
+        // The comma in front.
+        start = start.saturating_sub(1);
     }
     last.ok_or("X-Forwarded-For of a trusted proxy is empty")
 }
@@ -236,6 +244,12 @@ mod tests {
         .unwrap();
         assert_eq!(told.ip.to_string(), "1.2.3.4");
         assert!(told.certain);
+        assert_eq!(told.chain.as_deref(), Some("1.2.3.4, 10.0.0.9"), "the forged hop ends here");
+        let near = ask(&["10.0.0.0/8"], "10.0.0.1", &[("x-forwarded-for", "10.0.0.7,10.0.0.9")]).unwrap();
+        assert_eq!(
+            (near.ip.to_string().as_str(), near.chain.as_deref()),
+            ("10.0.0.7", Some("10.0.0.7,10.0.0.9"))
+        );
         assert_eq!(
             ask(&["10.0.0.0/8"], "10.0.0.1", &[("x-forwarded-for", "[2001:db8::1]:44")])
                 .unwrap()
@@ -250,6 +264,12 @@ mod tests {
                 .to_string(),
             "1.2.3.4"
         );
+    }
+
+    #[test]
+    fn a_trusted_proxy_that_names_nobody_decides_no_client_rule() {
+        let told = ask(&["10.0.0.0/8"], "10.0.0.1", &[("x-forwarded-proto", "https")]).unwrap();
+        assert_eq!((told.certain, told.secure), (false, true));
     }
 
     #[test]

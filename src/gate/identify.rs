@@ -42,19 +42,25 @@ pub struct Pass {
     pub claims: SessionClaims,
     /// The person; shared with the judge.
     pub identity: Arc<Identity>,
-    /// Header values and assertion for one route's way of telling the app, made at first use.
-    told: RefCell<Option<Told>>,
+    /// The earliest of the token's ends and the person's.
+    ends_at: Timestamp,
+    told: RefCell<Kept>,
+}
+
+/// What was made for a person at first use: one assertion, for a pass is good for one app, and the header values of
+/// every way in which its routes tell it.
+#[derive(Default)]
+struct Kept {
+    assertion: Option<(HeaderValue, i64)>,
+    values: Vec<(Arc<Route>, Rc<IdentityHeaderValues>)>,
 }
 
 /// What an app is told, ready to be copied into a request.
-#[derive(Clone)]
 pub struct Told {
-    route: Arc<Route>,
     /// Identity headers.
     pub values: Rc<IdentityHeaderValues>,
     /// `Linkgate-Assertion`.
     pub assertion: HeaderValue,
-    fresh_until: i64,
 }
 
 /// What was found in a request.
@@ -90,9 +96,8 @@ impl Passes {
     /// Looks at cookies and `Authorization` of one request.
     pub fn find(&self, known: &Known<'_>, host: &Host, names: &CookieNames, headers: &HeaderMap) -> Found {
         let mut found = Found::default();
-        let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
         let mut good = 0;
-        for (_, token) in cookie::pairs(texts).filter(|(name, _)| *name == names.session) {
+        for token in cookie::values(headers, &names.session) {
             found.presented = true;
             if let Some(pass) = self.check(known, host, token) {
                 good += 1;
@@ -102,17 +107,24 @@ impl Passes {
         if good > 1 {
             found.pass = None;
         }
-        let mut authorizations = headers.get_all(header::AUTHORIZATION).iter();
-        if let (Some(value), None) = (authorizations.next(), authorizations.next())
-            && let Some(token) = bearer(value)
-            && looks_ours(known, token)
-        {
+        let mut lines = 0;
+        for value in headers.get_all(header::AUTHORIZATION) {
+            lines += 1;
+            let Some(token) = bearer(value) else { continue };
+            let pass = self.check(known, host, token);
+            if pass.is_none() && !looks_ours(known, token) {
+                continue;
+            }
             found.presented = true;
+            // Beside other credentials it signs nobody in, and still never reaches the app.
             found.consumed_authorization = true;
             if found.pass.is_none() && good == 0 {
-                found.pass = self.check(known, host, token);
-                found.by_bearer = found.pass.is_some();
+                found.by_bearer = pass.is_some();
+                found.pass = pass;
             }
+        }
+        if lines > 1 && found.by_bearer {
+            (found.pass, found.by_bearer) = (None, false);
         }
         found
     }
@@ -136,7 +148,7 @@ impl Passes {
             pass
         };
         let fits = pass.claims.aud == host.origin.as_str() && pass.claims.iss == host.site.name;
-        (fits && known.now < pass.claims.ends_at()).then_some(pass)
+        (fits && known.now < pass.ends_at).then_some(pass)
     }
 }
 
@@ -152,11 +164,16 @@ fn verify(known: &Known<'_>, token: &str, generation: u64) -> Option<Pass> {
     let site = known.sites.by_name(&claims.iss)?;
     let stored = known.standing.profile(&claims.iss, &email);
     let identity = Arc::new(site.identity(&email, stored.as_deref(), known.now)?);
-    Some(Pass { generation, claims, identity, told: RefCell::new(None) })
+    // Who runs out is out at that moment, whoever notices it.
+    let profiles = [site.users.get(&email), stored.as_deref()];
+    let until = profiles.into_iter().flatten().filter_map(|profile| profile.until).min();
+    let ends_at = until.map_or(claims.ends_at(), |until| until.min(claims.ends_at()));
+    Some(Pass { generation, claims, ends_at, identity, told: RefCell::default() })
 }
 
 impl Pass {
-    /// What the app behind `route` is told, made once a session a worker and kept until a minute before its end.
+    /// What the app behind `route` is told; the assertion is signed once a session a worker and kept until a minute
+    /// before its end.
     pub fn told(
         &self,
         keys: &Keyring,
@@ -165,12 +182,26 @@ impl Pass {
         route: &Arc<Route>,
         now: Timestamp,
     ) -> Option<Told> {
-        if let Some(told) = self.told.borrow().as_ref()
-            && Arc::ptr_eq(&told.route, route)
-            && now.seconds() < told.fresh_until
-        {
-            return Some(told.clone());
+        let mut kept = self.told.borrow_mut();
+        let fresh = kept.assertion.as_ref().filter(|(_, until)| now.seconds() < *until);
+        let assertion = if let Some((assertion, _)) = fresh {
+            assertion.clone()
+        } else {
+            let assertion = self.sign(keys, host, app, now)?;
+            let until = now.seconds().saturating_add(ASSERTION_SECONDS - ASSERTION_MARGIN);
+            kept.assertion = Some((assertion.clone(), until));
+            assertion
+        };
+        let alike = |one: &Arc<Route>| Arc::ptr_eq(one, route) || one.identity == route.identity;
+        if let Some((_, values)) = kept.values.iter().find(|(one, _)| alike(one)) {
+            return Some(Told { values: Rc::clone(values), assertion });
         }
+        let values = Rc::new(IdentityHeaderValues::new(&route.identity, &self.identity));
+        kept.values.push((Arc::clone(route), Rc::clone(&values)));
+        Some(Told { values, assertion })
+    }
+
+    fn sign(&self, keys: &Keyring, host: &Host, app: &App, now: Timestamp) -> Option<HeaderValue> {
         let claims = AssertionClaims {
             iss: host.site.url.as_str().to_owned(),
             aud: app.origin.as_str().to_owned(),
@@ -180,19 +211,11 @@ impl Pass {
             groups: self.identity.groups.clone(),
             sid: self.claims.sid.clone(),
             iat: now.seconds(),
-            exp: now.seconds() + ASSERTION_SECONDS,
+            exp: now.seconds().saturating_add(ASSERTION_SECONDS),
         };
-        let signed = keys.assertions().sign(&claims).ok()?;
-        let mut assertion = HeaderValue::from_str(&signed).ok()?;
+        let mut assertion = HeaderValue::from_str(&keys.assertions().sign(&claims).ok()?).ok()?;
         assertion.set_sensitive(true);
-        let told = Told {
-            route: Arc::clone(route),
-            values: Rc::new(IdentityHeaderValues::new(&route.identity, &self.identity)),
-            assertion,
-            fresh_until: now.seconds() + ASSERTION_SECONDS - ASSERTION_MARGIN,
-        };
-        *self.told.borrow_mut() = Some(told.clone());
-        Some(told)
+        Some(assertion)
     }
 }
 

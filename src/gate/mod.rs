@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 use http::Request;
@@ -53,6 +54,16 @@ use crate::policy::decide;
 use crate::proxy::Proxy;
 use crate::proxy::Visit;
 use crate::random::Random;
+
+/// What an error page is chosen by: kept while a request's other headers go to the app.
+static PAGE_CHOICE: [HeaderName; 6] = [
+    header::ACCEPT,
+    header::ACCEPT_LANGUAGE,
+    header::UPGRADE,
+    HeaderName::from_static("x-requested-with"),
+    HeaderName::from_static("sec-fetch-dest"),
+    HeaderName::from_static("sec-fetch-mode"),
+];
 
 /// What a gate is built from.
 pub struct Parts {
@@ -255,8 +266,8 @@ impl Gate {
         permitted: &Permitted,
         request: Request<Incoming>,
     ) -> Response<Body> {
-        let headers = request.headers().clone();
-        let navigation = is_navigation(request.method(), &headers);
+        let navigation = is_navigation(request.method(), request.headers());
+        let choice = PAGE_CHOICE.each_ref().map(|name| request.headers().get(name).cloned());
         // Only a person whom this route admits is named to the app.
         let pass = found.pass.as_ref().filter(|_| permitted.identity().is_some());
         let told = pass.and_then(|pass| {
@@ -266,12 +277,12 @@ impl Gate {
             tracing::error!(reference = journey.reference, "the identity assertion could not be signed");
             return answer::plain(&Fault::Stale.shown(), journey.reference);
         }
-        let asked_host = authority(&request).unwrap_or_default().to_owned();
         let visit = Visit {
             client: journey.client.ip,
             forwarded_for: journey.client.chain.as_deref(),
             secure: journey.client.secure,
-            host: journey.client.host.as_deref().unwrap_or(&asked_host),
+            // As configured: what the visitor spelled (another port, a final dot) would end in the app's own links.
+            host: journey.host.origin.authority(),
             port: journey.host.origin.port(),
             request_id: journey.reference,
             cookies: journey.names,
@@ -292,6 +303,8 @@ impl Gate {
             }
             Err(error) => {
                 tracing::warn!(reference = journey.reference, app = permitted.app().name, %error, "not forwarded");
+                let named = PAGE_CHOICE.iter().cloned().zip(choice);
+                let headers = named.filter_map(|(name, value)| Some((name, value?))).collect();
                 let mut answer =
                     self.fault(&visitor(settings, journey, found), &headers, &Fault::Forward(error));
                 // What is left of the request's body is not read: the connection ends with this answer.
@@ -322,6 +335,10 @@ impl Gate {
     ) -> Response<Body> {
         let login = &self.parts.login;
         match refusal {
+            // Signed in, but by a credential that this route does not take: signing in again would lead back here.
+            Refusal::SignIn if visitor.session.is_some() => {
+                login.denied(visitor, request.headers()).map(Body::Own)
+            }
             Refusal::SignIn => {
                 login.start_sign_in(visitor, target, request.method(), request.headers()).map(Body::Own)
             }

@@ -1,20 +1,36 @@
 //! Answers to signed-in people stay out of shared caches. Never makes an answer more cacheable than the app said.
 
 use http::HeaderMap;
+use http::HeaderName;
 use http::HeaderValue;
 use http::header;
 
 /// Adds `private` (RFC 9111 §5.2.2.7) and takes `public` and `s-maxage` away.
 pub fn keep_private(headers: &mut HeaderMap) {
+    // Caches that these are meant for obey them before `Cache-Control` (RFC 9213 §2.2).
+    let targeted: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| name.as_str().ends_with("cdn-cache-control") || *name == "surrogate-control")
+        .cloned()
+        .collect();
+    for name in targeted {
+        headers.remove(&name);
+    }
     let mut kept = Vec::new();
     for value in headers.get_all(header::CACHE_CONTROL) {
         let Ok(text) = value.to_str() else { continue };
+        if text.contains('"') && !text.contains("no-store") {
+            // Lists within quotes (`private="a, b"`) are not taken apart: the browser asks again.
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+            return;
+        }
         for directive in text.split(',').map(str::trim).filter(|d| !d.is_empty()) {
             let name = directive.split('=').next().unwrap_or_default().trim().to_ascii_lowercase();
             match name.as_str() {
-                // `no-store` is already stricter; `private` already there.
-                "no-store" | "private" => return,
-                "public" | "s-maxage" | "proxy-revalidate" => {}
+                // `no-store` is already stricter; `private` already there. `private="x"` guards one field only.
+                "no-store" => return,
+                "private" if !directive.contains('=') => return,
+                "private" | "public" | "s-maxage" | "proxy-revalidate" => {}
                 _ => kept.push(directive.to_owned()),
             }
         }
@@ -37,12 +53,18 @@ mod tests {
             (Some("s-maxage=60, max-age=5"), "private, max-age=5"),
             (Some("no-store"), "no-store"),
             (Some("private, max-age=1"), "private, max-age=1"),
+            (Some("private=\"x-a, x-b\", max-age=1"), "private, no-cache"),
+            (Some("private=x-a, max-age=1"), "private, max-age=1"),
         ] {
             let mut headers = HeaderMap::new();
             if let Some(said) = said {
                 headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(said));
             }
+            for targeted in ["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control"] {
+                headers.insert(targeted, HeaderValue::from_static("max-age=600"));
+            }
             keep_private(&mut headers);
+            assert_eq!(headers.len(), 1, "{headers:?}");
             assert_eq!(headers.get(header::CACHE_CONTROL).unwrap(), sent);
         }
     }

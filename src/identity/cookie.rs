@@ -1,5 +1,8 @@
 //! Our own cookies: found, removed and written (RFC 6265bis). Never decides whether one is valid.
 
+use http::HeaderMap;
+use http::header;
+
 /// The names of our cookies on one site's hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieNames {
@@ -22,14 +25,16 @@ impl CookieNames {
     /// Whether `name` is ours. Both prefixed and bare spellings count: an app may set neither.
     #[must_use]
     pub fn is_own(&self, name: &str) -> bool {
-        let bare = |n: &str| {
-            n.len()
-                .checked_sub(7)
-                .filter(|_| n.get(..7).is_some_and(|p| p.eq_ignore_ascii_case("__Host-")))
-                .map_or_else(|| n.to_owned(), |_| n.get(7..).unwrap_or_default().to_owned())
+        const PREFIX: &str = "__Host-";
+        let after = |name: &str| {
+            let prefixed = name.get(..PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(PREFIX));
+            if prefixed { PREFIX.len() } else { 0 }
         };
-        let name = bare(name.trim());
-        name.eq_ignore_ascii_case(&bare(&self.session)) || name.eq_ignore_ascii_case(&bare(&self.nonce))
+        let name = name.trim();
+        let name = name.get(after(name)..).unwrap_or_default();
+        [&self.session, &self.nonce]
+            .into_iter()
+            .any(|own| own.get(after(own)..).is_some_and(|own| own.eq_ignore_ascii_case(name)))
     }
 
     /// A `Set-Cookie` value. `max_age` in seconds; `None`: until the browser closes.
@@ -47,23 +52,19 @@ impl CookieNames {
     }
 }
 
-/// Every `name=value` of one or several `Cookie` headers, in order. Pairs without `=` are passed over.
-pub fn pairs<'a>(headers: impl Iterator<Item = &'a str>) -> impl Iterator<Item = (&'a str, &'a str)> {
+/// Every value of the cookie `name`, in order. Looks at bytes: what other cookies hold, be it no text at all, is
+/// nothing to ours.
+pub fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     headers
-        .flat_map(|h| h.split(';'))
-        .filter_map(|pair| pair.split_once('='))
-        .map(|(name, value)| (name.trim_matches([' ', '\t']), value.trim_matches([' ', '\t'])))
-}
-
-/// The `Cookie` header without our own cookies; `None` when nothing is left.
-#[must_use]
-pub fn without_own(header: &str, names: &CookieNames) -> Option<String> {
-    let kept: Vec<&str> = header
-        .split(';')
-        .map(|pair| pair.trim_matches([' ', '\t']))
-        .filter(|pair| !pair.is_empty() && !names.is_own(pair.split('=').next().unwrap_or_default()))
-        .collect();
-    (!kept.is_empty()).then(|| kept.join("; "))
+        .get_all(header::COOKIE)
+        .iter()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+        .filter_map(move |pair| {
+            let mut parts = pair.splitn(2, |byte| *byte == b'=');
+            let own = parts.next()?.trim_ascii() == name.as_bytes();
+            let value = parts.next().filter(|_| own)?;
+            std::str::from_utf8(value.trim_ascii()).ok()
+        })
 }
 
 #[cfg(test)]
@@ -71,15 +72,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_cookies_are_taken_out_and_the_rest_stays_in_order() {
+    fn our_cookies_are_found_beside_whatever_others_hold() {
+        let mut headers = HeaderMap::new();
+        for line in [&b"a=\xfc\xe9; n=1;n = 2 ; N=3; n; xn=4"[..], b"=n=5; n=a=b", b"n=\xff"] {
+            headers.append(header::COOKIE, http::HeaderValue::from_bytes(line).unwrap());
+        }
+        assert_eq!(values(&headers, "n").collect::<Vec<_>>(), ["1", "2", "a=b"]);
+    }
+
+    #[test]
+    fn every_spelling_of_our_names_is_ours() {
         let names = CookieNames::new("linkgate", true);
-        assert_eq!(
-            without_own("a=1; __Host-linkgate=x; b=2;__Host-linkgate-login=y", &names).unwrap(),
-            "a=1; b=2"
-        );
-        assert_eq!(without_own("__Host-linkgate=x", &names), None);
-        assert_eq!(without_own("linkgate=x; __host-LINKGATE=y; c=3", &names).unwrap(), "c=3");
-        assert_eq!(without_own("linkgate2=x", &names).unwrap(), "linkgate2=x");
+        for own in
+            ["__Host-linkgate", "linkgate", "__host-LINKGATE", " linkgate-login ", "__Host-linkgate-login"]
+        {
+            assert!(names.is_own(own), "{own}");
+        }
+        for other in ["linkgate2", "a", "", "__Host-", "__Host-linkgate-logins", "é__Host-linkgate"] {
+            assert!(!names.is_own(other), "{other}");
+        }
     }
 
     #[test]

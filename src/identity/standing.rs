@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -12,6 +12,9 @@ use super::KeyEpoch;
 use super::Profile;
 use super::SessionId;
 use crate::clock::Timestamp;
+
+/// No moment: the state was never loaded.
+const NEVER: i64 = i64::MIN;
 
 /// A person as the store knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +60,8 @@ pub struct Standing {
     people: RwLock<People>,
     revoked: RwLock<HashMap<SessionId, Timestamp>>,
     epochs: RwLock<Vec<KeyEpoch>>,
-    /// When the state was last known to be current; `None`: never loaded.
-    current_at: RwLock<Option<Timestamp>>,
+    /// When the state was last known to be current, in milliseconds; [`NEVER`]: never loaded. Read on every request.
+    current_at: AtomicI64,
 }
 
 impl fmt::Debug for Standing {
@@ -82,7 +85,7 @@ impl Standing {
             people: RwLock::default(),
             revoked: RwLock::default(),
             epochs: RwLock::default(),
-            current_at: RwLock::default(),
+            current_at: AtomicI64::new(NEVER),
         }
     }
 
@@ -96,7 +99,7 @@ impl Standing {
             changed |= *epochs != snapshot.epochs;
             *epochs = snapshot.epochs;
         }
-        changed |= write(&self.current_at).replace(now).is_none();
+        changed |= self.current_at.swap(now.millis(), Ordering::AcqRel) == NEVER;
         if changed {
             self.bump();
         }
@@ -104,11 +107,9 @@ impl Standing {
 
     /// The state is current as of `now`: a poll found no change.
     pub fn confirm(&self, now: Timestamp) {
-        let mut current = write(&self.current_at);
         // What was never loaded cannot be current.
-        if current.is_some() {
-            *current = Some(now);
-        }
+        let confirmed = |at: i64| (at != NEVER).then_some(now.millis());
+        let _ = self.current_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, confirmed);
     }
 
     /// Ends a session here and now, before the next poll sees it. `until`: its absolute end.
@@ -176,7 +177,8 @@ impl Standing {
     /// How old the state is at `now`; `None`: never loaded.
     #[must_use]
     pub fn age(&self, now: Timestamp) -> Option<Duration> {
-        read(&self.current_at).map(|at| now.since(at))
+        let at = self.current_at.load(Ordering::Acquire);
+        (at != NEVER).then(|| now.since(Timestamp::from_millis(at)))
     }
 
     fn take_revoked(&self, news: Vec<(SessionId, Timestamp)>, now: Timestamp) -> bool {

@@ -7,7 +7,6 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 
-use super::OtherBrowser;
 use super::call::Call;
 use super::call::Sent;
 use super::door;
@@ -17,6 +16,7 @@ use super::limits;
 use super::link;
 use super::nonce::Nonce;
 use super::nonce::Waiting;
+use super::steady::steadily;
 use super::token;
 use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
@@ -57,7 +57,7 @@ pub(super) async fn post(call: Call, sent: Sent) -> Result<Response, Problem> {
         let page = door::Form { return_to: &return_to, email: email.as_str(), error: "try-later", note: "" };
         return page.draw(&call, StatusCode::TOO_MANY_REQUESTS);
     }
-    send(&call, &email, &return_to, Some(&nonce)).await?;
+    steadily(send(&call, &email, &return_to, &nonce)).await?;
     wait(&call, nonce, email.as_str(), &return_to, sent.fields.get("remember").is_some())
 }
 
@@ -70,7 +70,7 @@ async fn program(call: &Call, sent: &Sent) -> Result<Response, Problem> {
     }
     let return_to = call.return_to(sent.fields.get("return_to"));
     let mut nonce = Nonce::new(&call.login.parts.random);
-    send(call, &email, &return_to, Some(&nonce)).await?;
+    steadily(send(call, &email, &return_to, &nonce)).await?;
     nonce.waiting = Some(waiting(call, &nonce, email.as_str(), false));
     let site = &call.visitor.site;
     let frame = call.frame();
@@ -84,8 +84,7 @@ async fn program(call: &Call, sent: &Sent) -> Result<Response, Problem> {
 }
 
 /// `POST /login` with a used or expired token: a fresh letter to its address, once a link. Who presses the button
-/// learns nothing of the address, unless this browser asked for it; nor does the fresh link know such a browser: a
-/// robot that presses every button would else be let in by the next letter that it opens.
+/// learns nothing of the address, unless this browser asked for it.
 async fn again(call: &Call, text: &str, nonce: Nonce) -> Result<Response, Problem> {
     let site = &call.visitor.site;
     let kind = |kind| Problem::Link { kind, again: None, current: String::new() };
@@ -99,19 +98,22 @@ async fn again(call: &Call, text: &str, nonce: Nonce) -> Result<Response, Proble
     if !sends_letters(call) {
         return call.frame().see_other(&call.own("/login"));
     }
-    let store = &call.login.parts.store;
-    let record = store.peek_link(read.hash).await?.filter(|record| record.site == site.site.name);
-    let Some(record) = record else { return Err(kind("unknown")) };
-    let own = record.nonce_hash == Some(nonce.hash());
-    // A link that helps only where it was asked for must be asked for here.
-    let of_use = own || site.link.other_browser == OtherBrowser::TypeAddress;
-    if !of_use || store.again_once(read.hash).await?.is_none() {
+    let Some(record) = call.login.parts.store.again_once(read.hash).await? else {
         return call.frame().see_other(&call.own("/login"));
+    };
+    if record.site != site.site.name {
+        return Err(kind("unknown"));
     }
+    let own = record.nonce_hash == Some(nonce.hash());
+    let known_here = own || nonce.knows(&call.keys, call.site(), &record.email, call.now);
     let known_place = own || record.made_by == MadeBy::Administrator;
     let place = call.return_to(Some(record.return_to.as_str()).filter(|_| known_place));
-    send(call, &record.email, &place, Some(&nonce).filter(|_| own)).await?;
-    let shown = if own { record.email.to_string() } else { record.email.masked() };
+    if known_here {
+        steadily(send(call, &record.email, &place, &nonce)).await?;
+    } else {
+        steadily(send(call, &record.email, &place, &nonce.apart())).await?;
+    }
+    let shown = if known_here { record.email.to_string() } else { record.email.masked() };
     wait(call, nonce, &shown, &place, false)
 }
 
@@ -121,17 +123,10 @@ pub(super) fn sends_letters(call: &Call) -> bool {
 }
 
 /// Does all the work for anybody; at the end either the letter or a line of the audit is written. `Ok`: what was to be
-/// kept is on the disk. `asker`: the browser that the link will know; `None`: none, and the letter carries no code.
-async fn send(
-    call: &Call,
-    email: &EmailAddress,
-    return_to: &str,
-    asker: Option<&Nonce>,
-) -> Result<(), Problem> {
+/// kept is on the disk.
+async fn send(call: &Call, email: &EmailAddress, return_to: &str, nonce: &Nonce) -> Result<(), Problem> {
     let parts = &call.login.parts;
     let site = &call.visitor.site;
-    let nobody = Nonce::new(&parts.random);
-    let nonce = asker.unwrap_or(&nobody);
     let known = call.admitted(email).is_some() & sends_letters(call);
     let may = limits::letter_may(call, email, nonce, known);
     let live = parts.store.live_code(call.site(), nonce.hash(), email).await?;
@@ -139,7 +134,6 @@ async fn send(
     let wish = link::Wish {
         email,
         asked_by: Some((nonce, seed)),
-        code: asker.is_some(),
         return_to,
         lifetime: site.link.lifetime,
         uses: Some(1),

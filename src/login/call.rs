@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::FromRequest;
@@ -19,6 +20,7 @@ use super::Navigation;
 use super::Visitor;
 use super::errors::Problem;
 use super::frame::Frame;
+use super::limits::client_may;
 use super::nonce::KEPT;
 use super::nonce::Nonce;
 use super::nonce_of;
@@ -31,6 +33,7 @@ use crate::identity::Identity;
 use crate::identity::Keys;
 use crate::identity::cookie;
 use crate::store::AuditEvent;
+use crate::store::Quota;
 
 /// A request, as handlers see it.
 pub(super) struct Call {
@@ -155,6 +158,15 @@ impl Call {
         }
     }
 
+    /// As [`Call::audit`], for what costs the sender nothing to repeat: some lines a client, so that one old link does
+    /// not fill the disk.
+    pub(super) fn audit_sparingly(&self, what: &str, email: &str, detail: &str) {
+        const LINES: Quota = Quota { count: 60, per: Duration::from_hours(1) };
+        if client_may(self, "audit", LINES) {
+            self.audit(what, email, detail);
+        }
+    }
+
     /// Writes the audit without waiting; what cannot be written is logged without its contents.
     pub(super) fn audit(&self, what: &str, email: &str, detail: &str) {
         let event = self.event(what, email, detail);
@@ -268,8 +280,7 @@ pub(super) fn one_good<T: PartialEq>(
     name: &str,
     read: impl Fn(&str) -> Option<T>,
 ) -> Option<T> {
-    let texts = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut good = cookie::pairs(texts).filter(|(own, _)| *own == name).filter_map(|(_, value)| read(value));
+    let mut good = cookie::values(headers, name).filter_map(read);
     let first = good.next()?;
     good.next().is_none().then_some(first)
 }

@@ -106,8 +106,7 @@ pub(super) fn wait_here(
         email: &waiting.shown,
         sender: &site.sender,
         subject: &letter::subject(site, frame.lang),
-        // Behind a mask waits a browser that did not ask: its letter carries no code.
-        code: site.link.code && error != "codes-off" && !waiting.shown.contains('…'),
+        code: site.link.code && error != "codes-off",
         lifetime: site.link.lifetime.map(|lifetime| lifetime.as_secs()),
         return_to,
         error,

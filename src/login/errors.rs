@@ -19,6 +19,7 @@ use super::Visitor;
 use super::frame::Frame;
 use crate::identity::KeyError;
 use crate::page::PageError;
+use crate::secret::Secret;
 use crate::store::StoreError;
 
 /// What went wrong, by who is at fault.
@@ -54,7 +55,7 @@ pub(super) enum Problem {
     Link {
         kind: &'static str,
         /// The token, where a fresh letter may be asked for with it.
-        again: Option<String>,
+        again: Option<Secret<String>>,
         /// The address of who is signed in; empty: nobody.
         current: String,
     },
@@ -130,7 +131,13 @@ pub(super) async fn draw(State(login): State<Arc<Login>>, request: Request, next
         return response;
     };
     problem.log(&visitor.request_id);
-    problem.respond(&login.frame(&visitor, &headers))
+    let allow = response.headers_mut().remove(header::ALLOW);
+    let mut drawn = problem.respond(&login.frame(&visitor, &headers));
+    if let Some(allow) = allow {
+        // RFC 9110 §15.5.6: a 405 says what is allowed.
+        drawn.headers_mut().insert(header::ALLOW, allow);
+    }
+    drawn
 }
 
 impl Problem {
@@ -209,7 +216,7 @@ impl Problem {
         }
         let drawn = match self {
             Self::Link { kind, again, current } => {
-                let token = again.as_deref().unwrap_or_default();
+                let token = again.as_ref().map_or("", |token| token.expose().as_str());
                 let own = LinkPage { kind, token, again: again.is_some(), current };
                 frame.page(status, "link-problem.html", own)
             }
@@ -232,7 +239,11 @@ impl Problem {
             | Self::Internal(_) => error_page(frame, status, kind, "", ""),
         };
         // A page that cannot be drawn must not hide what happened.
-        drawn.unwrap_or_else(|_| document(frame, status, kind, detail))
+        let mut drawn = drawn.unwrap_or_else(|_| document(frame, status, kind, detail));
+        if status == StatusCode::UNAUTHORIZED {
+            drawn.headers_mut().insert(header::WWW_AUTHENTICATE, challenge());
+        }
+        drawn
     }
 }
 
@@ -259,6 +270,11 @@ pub(super) fn error_page(
     frame.page(status, "error.html", own)
 }
 
+/// What every 401 of ours carries.
+pub(super) const fn challenge() -> HeaderValue {
+    HeaderValue::from_static("Bearer realm=\"linkgate\"")
+}
+
 /// A problem document (RFC 9457). Every 401 says how to sign in (RFC 9110 §11.6.1).
 pub(super) fn document(frame: &Frame<'_>, status: StatusCode, kind: &str, detail: &str) -> Response {
     let login = format!("{}{}/login", frame.site.site.url.as_str(), frame.prefix);
@@ -277,7 +293,7 @@ pub(super) fn document(frame: &Frame<'_>, status: StatusCode, kind: &str, detail
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if unauthorized {
         // RFC 6750 §3: no `error` where no token was sent. A site's name may hold quotes: it is left out.
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"linkgate\""));
+        headers.insert(header::WWW_AUTHENTICATE, challenge());
     }
     response
 }

@@ -308,6 +308,12 @@ impl World {
 }
 
 impl Browser {
+    /// Name and value of its first cookie there.
+    pub fn first_cookie(&self, host: &str) -> (String, String) {
+        let ((_, name), value) = self.cookies.iter().find(|((own, _), _)| own == host).unwrap();
+        (name.clone(), value.clone())
+    }
+
     pub fn has(&self, host: &str, name: &str) -> bool {
         self.cookies.contains_key(&(host.to_owned(), name.to_owned()))
     }

@@ -121,6 +121,9 @@ impl Frame<'_> {
         *response.status_mut() = status;
         guard(response.headers_mut(), self.secure);
         response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("10"));
+        }
         response
     }
 }

@@ -61,8 +61,7 @@ impl Login {
         }
         let place = format!("{}{}", visitor.origin.as_str(), target.raw);
         let names = &visitor.cookies;
-        let texts = headers.get_all(http::header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let had_one = cookie::pairs(texts).any(|(name, value)| name == names.session && !value.is_empty());
+        let had_one = cookie::values(headers, &names.session).any(|value| !value.is_empty());
         let drawn = if *method == Method::GET || *method == Method::HEAD {
             let note = if had_one { "session-ended" } else { "" };
             self.redirect(visitor, headers, &place, note)
@@ -71,8 +70,7 @@ impl Login {
             let login = format!("{login}?return_to={}", door::encoded(&place));
             frame.page(StatusCode::UNAUTHORIZED, "lost-post.html", LostPost { login: &login }).map(
                 |mut page| {
-                    let value = http::HeaderValue::from_static("Bearer realm=\"linkgate\"");
-                    page.headers_mut().insert(http::header::WWW_AUTHENTICATE, value);
+                    page.headers_mut().insert(http::header::WWW_AUTHENTICATE, errors::challenge());
                     page
                 },
             )

@@ -121,10 +121,14 @@ async fn end_all(call: &Call, session: &Current) -> Result<(), StoreError> {
 /// A page of ours, or a program that shows its token and sends no cookie: then nobody else can have sent it. JSON is no
 /// proof here, because cookies count.
 fn by_own_page_or_bearer(call: &Call) -> Result<(), Problem> {
-    let bearer =
-        call.headers.contains_key(header::AUTHORIZATION) && !call.headers.contains_key(header::COOKIE);
+    // A browser sends `Basic` by itself, to us and from anywhere: only a token that signs somebody in is one.
+    let bearer = call.session().is_some()
+        && call.headers.contains_key(header::AUTHORIZATION)
+        && !call.headers.contains_key(header::COOKIE);
     if bearer || from_own_page(&call.headers, &call.visitor.origin) {
         Ok(())
+    } else if call.session().is_none() && call.headers.contains_key(header::AUTHORIZATION) {
+        Err(Problem::NotSignedIn)
     } else {
         Err(Problem::CrossSite)
     }

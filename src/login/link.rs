@@ -138,7 +138,6 @@ pub async fn make_link(
     let wish = Wish {
         email,
         asked_by: None,
-        code: false,
         return_to: &return_to,
         lifetime: options.lifetime,
         uses: options.uses,
@@ -157,8 +156,6 @@ pub(super) struct Wish<'a> {
     pub email: &'a EmailAddress,
     /// The browser that asked, and the seed of its code; `None`: made by hand.
     pub asked_by: Option<(&'a Nonce, [u8; 8])>,
-    /// The letter carries a code, where the site's letters do.
-    pub code: bool,
     /// Already judged; empty: the site's start.
     pub return_to: &'a str,
     pub lifetime: Option<Duration>,
@@ -203,7 +200,7 @@ pub(super) fn put_together(
     let expires_at = wish.lifetime.map(|lifetime| Timestamp::from_seconds((now + lifetime).seconds()));
     let token = token::mint(keys, &parts.random, &site.site, wish.email, expires_at).map_err(Failure::Key)?;
     let url = format!("{}{}/verify?token={}", site.site.url.as_str(), parts.prefix, token.text);
-    let asked_by = wish.asked_by.filter(|_| site.link.code && wish.code);
+    let asked_by = wish.asked_by.filter(|_| site.link.code);
     let code = asked_by.map(|(nonce, seed)| Code::derive(keys, name, nonce.bytes(), wish.email, seed));
     let shown = code.as_ref().map(Code::shown).unwrap_or_default();
     let draft = letter::Draft {

@@ -14,6 +14,8 @@
 
 mod ask;
 mod asset;
+#[cfg(test)]
+mod attacks;
 mod call;
 mod code;
 mod device;
@@ -34,6 +36,7 @@ mod session;
 mod settings;
 mod start;
 mod status;
+mod steady;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -66,6 +66,19 @@ impl Nonce {
         hash(&self.bytes)
     }
 
+    /// What a fresh letter is bound to that was asked for with somebody's old link. The address was not known here, so
+    /// a click in this browser proves nothing (a mail scanner keeps cookies too); the code in the letter does.
+    pub(super) fn apart(&self) -> Self {
+        let mut named = b"apart".to_vec();
+        named.extend_from_slice(&self.bytes);
+        Self { bytes: hash(&named), familiar: Vec::new(), waiting: self.waiting.clone() }
+    }
+
+    /// The nonce of the letters for which this browser waits.
+    pub(super) fn awaited(&self) -> Self {
+        if self.waiting.as_ref().is_some_and(Waiting::is_masked) { self.apart() } else { self.clone() }
+    }
+
     /// Reads a cookie's value.
     pub(super) fn read(keys: &Keys, site: &str, origin: &str, text: &str, now: Timestamp) -> Option<Self> {
         if text.len() > LONGEST {
@@ -125,6 +138,11 @@ impl Nonce {
 }
 
 impl Waiting {
+    /// The address was not typed here: this browser may not read it.
+    pub(super) fn is_masked(&self) -> bool {
+        self.shown.contains('…')
+    }
+
     fn write(&self) -> String {
         let remember = u8::from(self.remember);
         URL_SAFE_NO_PAD.encode(format!(

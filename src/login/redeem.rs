@@ -194,6 +194,6 @@ async fn welcome(call: &Call, record: &LinkRecord, begun: Begun, entry: Entry) -
 }
 
 fn not_allowed(call: &Call, record: &LinkRecord) -> Problem {
-    call.audit("link.refused", record.email.as_str(), "not allowed to sign in");
+    call.audit_sparingly("link.refused", record.email.as_str(), "not allowed to sign in");
     Problem::Link { kind: "revoked", again: None, current: String::new() }
 }

@@ -35,7 +35,7 @@ pub(super) async fn get(call: Call) -> Result<Response, Problem> {
     if ask::over(&call, waiting) {
         return answer("expired", None);
     }
-    let asked = call.login.parts.store.asked(call.site(), nonce.hash()).await?;
+    let asked = call.login.parts.store.asked(call.site(), nonce.awaited().hash()).await?;
     let used = asked.is_some_and(|record| record.used_at.is_some() && record.created_at >= waiting.asked_at);
     answer(if used { "used-elsewhere" } else { "waiting" }, None)
 }

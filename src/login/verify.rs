@@ -23,8 +23,10 @@ use super::nonce::Nonce;
 use super::redeem;
 use super::redeem::Entry;
 use super::redeem::Missed;
+use super::steady::steadily;
 use super::token;
 use crate::identity::EmailAddress;
+use crate::secret::Secret;
 use crate::store::ADDRESS_TRIES;
 use crate::store::AddressTry;
 use crate::store::CODE_FAILURES_A_DAY;
@@ -140,7 +142,7 @@ async fn program(call: &Call, fields: &Fields) -> Result<Response, Problem> {
     if let Some(typed) = fields.get("code") {
         let nonce = request.ok_or(Problem::BadRequest("a \"code\" needs its \"request\""))?;
         let waiting = nonce.waiting.clone().ok_or(Problem::WrongCode)?;
-        return match try_code(call, typed, nonce, &waiting.shown, None, true).await? {
+        return match steadily(try_code(call, typed, nonce, &waiting.shown, None, true)).await? {
             Tried::In(response) => Ok(response),
             Tried::Wrong => Err(Problem::WrongCode),
             Tried::Off => Err(Problem::CodesOff),
@@ -184,7 +186,7 @@ async fn open(call: &Call, fields: &Fields, nonce: Option<&Nonce>) -> Result<Ope
     })?;
     if read.expired {
         // A past date never reaches the store.
-        call.audit("link.refused", "", "expired");
+        call.audit_sparingly("link.refused", "", "expired");
         return Err(refused(call, "expired", text));
     }
     let record = call.login.parts.store.peek_link(read.hash).await?;
@@ -232,11 +234,11 @@ fn dead(call: &Call, record: &LinkRecord, token: &str) -> Problem {
         LinkState::Expired => "expired",
         LinkState::Used | LinkState::Active => "used",
     };
-    call.audit("link.refused", record.email.as_str(), &format!("{kind} {}", record.id));
+    call.audit_sparingly("link.refused", record.email.as_str(), &format!("{kind} {}", record.id));
     if kind == "revoked" || record.again_used { problem(kind, None) } else { refused(call, kind, token) }
 }
 
-fn problem(kind: &'static str, again: Option<String>) -> Problem {
+fn problem(kind: &'static str, again: Option<Secret<String>>) -> Problem {
     Problem::Link { kind, again, current: String::new() }
 }
 
@@ -244,7 +246,7 @@ fn problem(kind: &'static str, again: Option<String>) -> Problem {
 fn refused(call: &Call, kind: &'static str, token: &str) -> Problem {
     Problem::Link {
         kind,
-        again: ask::sends_letters(call).then(|| token.to_owned()),
+        again: ask::sends_letters(call).then(|| Secret::new(token.to_owned())),
         current: call.session().map(|session| session.claims.sub.clone()).unwrap_or_default(),
     }
 }
@@ -347,7 +349,7 @@ async fn by_code(
     if ask::over(call, &waiting) {
         return door::wait_here(call, &waiting, &return_to, "code-expired", status);
     }
-    match try_code(call, typed, nonce, &waiting.shown, wish, false).await? {
+    match steadily(try_code(call, typed, nonce, &waiting.shown, wish, false)).await? {
         Tried::In(response) => Ok(response),
         Tried::Wrong => door::wait_here(call, &waiting, &return_to, "wrong-code", status),
         Tried::Off => door::wait_here(call, &waiting, &return_to, "codes-off", status),
@@ -377,21 +379,22 @@ async fn try_code(
     {
         return Ok(Tried::Off);
     }
-    let tag = code.tag(&call.keys, call.site(), &nonce.hash());
+    let awaited = nonce.awaited();
+    let tag = code.tag(&call.keys, call.site(), &awaited.hash());
     // A mask stands where a fresh letter was asked for elsewhere; the record found by the code says who it is.
     let email = match EmailAddress::parse(shown) {
         Ok(email) => email,
-        Err(_) => match store.asked(call.site(), nonce.hash()).await? {
+        Err(_) => match store.asked(call.site(), awaited.hash()).await? {
             Some(record) => record.email,
             None => return Ok(Tried::Wrong),
         },
     };
-    let entry = Entry { nonce: Some(nonce.clone()), program, to: String::new() };
+    let entry = Entry { nonce: Some(nonce), program, to: String::new() };
     let to = |record: &LinkRecord| match wish {
         Some(wish) => call.return_to(Some(wish)),
         None => destination(call, record, true),
     };
-    match redeem::code(call, &nonce, tag, &email, entry, to).await? {
+    match redeem::code(call, &awaited, tag, &email, entry, to).await? {
         Ok(response) => Ok(Tried::In(response)),
         Err(Missed::Code | Missed::Unknown | Missed::Link(_)) => Ok(Tried::Wrong),
     }

@@ -55,6 +55,12 @@ impl Origin {
         &self.text
     }
 
+    /// Host, and the port where it is not the scheme's own: what belongs into `Host`.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.text.split_once("://").map_or("", |(_, authority)| authority)
+    }
+
     /// Lower case, without port; IPv6 in brackets.
     #[must_use]
     pub fn host(&self) -> &str {

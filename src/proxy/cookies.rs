@@ -83,7 +83,9 @@ fn pairs(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
 }
 
 fn is_own(pair: &[u8], names: &CookieNames) -> bool {
-    let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+    // A cookie without a name, `=__Host-linkgate=x`, comes back from some browsers as ours.
+    let name = pair.split(|byte| *byte == b'=').map(<[u8]>::trim_ascii).find(|part| !part.is_empty());
+    let name = name.unwrap_or_default();
     std::str::from_utf8(name).is_ok_and(|name| names.is_own(name))
 }
 
@@ -120,6 +122,8 @@ mod tests {
                 b"__host-LINKGATE=x",
                 b" linkgate-login =",
                 b"linkgate",
+                b"=__Host-linkgate=x",
+                b" = linkgate=x; Path=/",
                 b"b=2; linkgate=1",
                 b"a=3",
             ],

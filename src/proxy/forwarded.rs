@@ -66,8 +66,8 @@ fn chain(before: Option<&str>, client: IpAddr, address: &HeaderValue) -> HeaderV
     let Some(before) = before.map(str::trim).filter(|chain| !chain.is_empty()) else {
         return address.clone();
     };
-    let last = before.rsplit(',').next().unwrap_or_default().trim();
-    if last.parse::<IpAddr>().is_ok_and(|last| last.to_canonical() == client) {
+    let is_client = |hop: &str| hop.trim().parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical() == client);
+    if before.split(',').any(is_client) {
         return HeaderValue::from_str(before).unwrap_or_else(|_| address.clone());
     }
     let mut line = before.to_owned();
@@ -98,6 +98,7 @@ mod tests {
             chain(Some("198.51.100.1, ::ffff:192.0.2.7"), client, &value),
             "198.51.100.1, ::ffff:192.0.2.7"
         );
+        assert_eq!(chain(Some("192.0.2.7, 10.0.0.9"), client, &value), "192.0.2.7, 10.0.0.9");
         assert_eq!(chain(Some("bad\r\nx: y"), client, &value), "192.0.2.7");
     }
 

@@ -46,7 +46,9 @@ impl Fault {
 
 /// Accepts only what has one reading.
 pub(super) fn check(method: &Method, uri: &Uri, version: Version, headers: &HeaderMap) -> Result<(), Fault> {
-    if method == Method::CONNECT || method == Method::TRACE {
+    // Some apps take `delete` for `DELETE`; a rule with methods does not.
+    let lower = method.as_str().bytes().any(|byte| byte.is_ascii_lowercase());
+    if lower || method == Method::CONNECT || method == Method::TRACE {
         return Err(Fault::Method);
     }
     check_length(version, headers)?;
@@ -195,6 +197,8 @@ mod tests {
     #[test]
     fn tunnels_traces_and_stars_are_refused() {
         assert_eq!(fault("CONNECT", "a.example.com:443", Version::HTTP_11, &[HOST]), Some(Fault::Method));
+        assert_eq!(fault("delete", "/", Version::HTTP_11, &[HOST]), Some(Fault::Method));
+        assert_eq!(fault("PROPFIND", "/", Version::HTTP_11, &[HOST]), None);
         assert_eq!(fault("TRACE", "/", Version::HTTP_11, &[HOST]), Some(Fault::Method));
         assert_eq!(fault("OPTIONS", "*", Version::HTTP_11, &[HOST]), Some(Fault::Target));
     }

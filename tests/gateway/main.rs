@@ -4,6 +4,7 @@
 mod harness;
 
 mod activation;
+mod attacks;
 mod code;
 mod concurrency;
 mod crash;
@@ -17,4 +18,5 @@ mod reload;
 mod revoke;
 mod sign_in;
 mod sign_out;
+mod store_away;
 mod tenants;

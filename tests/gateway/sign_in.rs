@@ -157,6 +157,7 @@ async fn the_letter_is_a_proper_letter() {
 
     assert_eq!(letter.from, "login@example.com");
     assert_eq!(letter.to, ALICE);
+    assert!(letter.subject.starts_with("Sign in to "), "{}", letter.subject);
     let head = letter.raw.split("\r\n\r\n").next().unwrap().to_ascii_lowercase();
     for wanted in ["\r\ndate: ", "message-id: <", "auto-submitted: auto-generated", "multipart/alternative"] {
         assert!(format!("\r\n{head}").contains(wanted), "{wanted:?} is missing:\n{head}");
