@@ -1,3 +1,6 @@
+//! Tests of the whole configuration: bad files with their place and cure, the environment, secrets, expectations. Never
+//! part of the program.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
