@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Clock;
-use crate::config;
 use crate::config::Loaded;
 use crate::gate::Trust;
 use crate::identity::MasterSecret;
@@ -64,7 +63,7 @@ pub fn tls(loaded: &Loaded) -> Option<serve::Tls> {
 pub fn serve(loaded: &Loaded, inherited: Inherited, clock: Clock) -> serve::Settings {
     let limits = &loaded.limits;
     serve::Settings {
-        listen: loaded.listen.iter().map(listen).collect(),
+        listen: loaded.listen.clone(),
         tls: tls(loaded),
         workers: loaded.workers.unwrap_or(0),
         limits: serve::Limits {
@@ -84,17 +83,6 @@ pub fn serve(loaded: &Loaded, inherited: Inherited, clock: Clock) -> serve::Sett
         monitor: loaded.monitor,
         inherited,
         clock,
-    }
-}
-
-fn listen(listen: &config::Listen) -> serve::Listen {
-    match listen {
-        config::Listen::Http(address) => serve::Listen::Http(*address),
-        config::Listen::Https(address) => serve::Listen::Https(*address),
-        config::Listen::Unix { path, mode, group } => {
-            serve::Listen::Unix { path: path.clone(), mode: *mode, group: group.clone() }
-        }
-        config::Listen::Systemd { name } => serve::Listen::Systemd { name: name.clone() },
     }
 }
 

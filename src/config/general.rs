@@ -8,11 +8,12 @@ use ipnet::IpNet;
 
 use super::reader::Reader;
 use super::secrets;
-use super::settings::{ConnectionLimits, Listen, LogFormat, LogSettings, Master, Tls, Trusted};
+use super::settings::{ConnectionLimits, LogFormat, LogSettings, Master, Tls, Trusted};
 use super::tree::Table;
 use super::values;
 use crate::identity::MasterSecret;
 use crate::secret::Secret;
+use crate::serve::Listen;
 
 const DAY: Duration = Duration::from_hours(24);
 const SECOND: Duration = Duration::from_secs(1);

@@ -35,9 +35,11 @@ pub use self::environment::Environment;
 pub use self::expect::{Judged, judge, parse_request};
 pub use self::mistake::{Mistake, Mistakes, Place};
 pub use self::schema::{Kind, all_keys};
+pub use crate::serve::Listen;
+
 pub use self::settings::{
-    ConnectionLimits, Expect, Listen, Loaded, LogFormat, LogSettings, Look, Master, Outcome, SiteSettings,
-    Tls, Trusted,
+    ConnectionLimits, Expect, Loaded, LogFormat, LogSettings, Look, Master, Outcome, SiteSettings, Tls,
+    Trusted,
 };
 
 /// Reads a file and what the environment lays over it.

@@ -13,6 +13,7 @@ use crate::login::LinkSettings;
 use crate::login::SessionSettings;
 use crate::policy::Site;
 use crate::secret::Secret;
+use crate::serve::Listen;
 
 /// A whole configuration, free of mistakes.
 #[derive(Clone, Debug)]
@@ -47,29 +48,6 @@ pub struct Loaded {
     pub sites: Vec<SiteSettings>,
     /// `[[expect]]`.
     pub expects: Vec<Expect>,
-}
-
-/// A listening socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Listen {
-    /// `http://127.0.0.1:8080`.
-    Http(SocketAddr),
-    /// `https://[::]:443`.
-    Https(SocketAddr),
-    /// `unix:/run/linkgate/web.sock?mode=0660&group=www-data`.
-    Unix {
-        /// The socket file.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-        /// Its group; `None`: our own.
-        group: Option<String>,
-    },
-    /// `systemd:NAME`: `FileDescriptorName=` of a socket unit.
-    Systemd {
-        /// The name.
-        name: String,
-    },
 }
 
 /// Whose `X-Forwarded-*` is believed.
