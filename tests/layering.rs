@@ -14,7 +14,7 @@ const RULES: &[(&str, &[&str])] = &[
     ("metrics", &[]),
     ("page", &[]),
     ("identity", &["clock", "random", "secret"]),
-    ("policy", &["clock", "identity"]),
+    ("policy", &["clock", "secret", "identity"]),
     ("store", &["clock", "random", "secret", "identity"]),
     ("mail", &["clock", "random", "secret", "metrics", "identity", "store"]),
     ("proxy", &["random", "secret", "metrics", "identity", "policy"]),

@@ -58,8 +58,7 @@ fn rows(judged: &Judged, path: &str, odd: bool) -> Vec<(&'static str, String)> {
         };
         rows.push(("rule", rule));
         if let Some((_, route)) = &judged.route {
-            let upstream =
-                route.upstream.as_ref().map(|upstream| format!("http://{}:{}", upstream.host, upstream.port));
+            let upstream = route.upstream.as_ref().map(ToString::to_string);
             rows.push(("upstream", upstream.unwrap_or_else(|| "none: another proxy asks".into())));
         }
     }

@@ -14,6 +14,7 @@ use super::values;
 use crate::policy::Accept;
 use crate::policy::Access;
 use crate::policy::App;
+use crate::policy::Handling;
 use crate::policy::IdentityHeaders;
 use crate::policy::Origin;
 use crate::policy::PathPattern;
@@ -254,6 +255,7 @@ fn common(reader: &Reader<'_>, around: &Around<'_>) -> Route {
         upstream: upstream(reader),
         limits: limits(&keys, around),
         ignore_case: keys.flag("ignore_case", false),
+        handling: Handling::default(),
     }
 }
 
@@ -293,7 +295,7 @@ fn identity(reader: &Reader<'_>) -> IdentityHeaders {
     }
 }
 
-fn upstream(reader: &Reader<'_>) -> Option<Upstream> {
+fn upstream(reader: &Reader<'_>) -> Option<Arc<Upstream>> {
     let list = reader.list("upstream")?;
     if list.len() > 1 {
         let what = "several upstreams come with a later version";
@@ -304,7 +306,7 @@ fn upstream(reader: &Reader<'_>) -> Option<Upstream> {
         reader.wrong("upstream", "this is empty", cure);
         return None;
     };
-    one_upstream(text).map_err(|(what, cure)| reader.wrong_item("upstream", 0, what, cure)).ok()
+    one_upstream(text).map(Arc::new).map_err(|(what, cure)| reader.wrong_item("upstream", 0, what, cure)).ok()
 }
 
 fn one_upstream(text: &str) -> Result<Upstream, (String, String)> {
@@ -331,7 +333,7 @@ fn one_upstream(text: &str) -> Result<Upstream, (String, String)> {
     if port == 0 {
         return wrong("there is no port 0");
     }
-    Ok(Upstream { host: host.trim_matches(['[', ']']).to_owned(), port })
+    Ok(Upstream::http(host.trim_matches(['[', ']']), port))
 }
 
 fn limits(reader: &Reader<'_>, around: &Around<'_>) -> RouteLimits {

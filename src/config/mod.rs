@@ -27,6 +27,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use self::mistake::nearest;
 use self::reader::{Log, Reader};
 use self::tree::Table;
+use crate::policy::Address;
+use crate::policy::Endpoint;
 use crate::policy::Sites;
 use crate::random::Random;
 use crate::secret::Secret;
@@ -197,23 +199,27 @@ fn together(root: &Reader<'_>, loaded: &Loaded) {
     for site in &loaded.sites {
         for route in site.site.apps.iter().flat_map(|app| &app.routes) {
             let Some(upstream) = &route.upstream else { continue };
-            let own = loaded.listen.iter().any(|listen| match listen {
-                Listen::Http(address) | Listen::Https(address) => {
-                    let same_host = upstream.host == address.ip().to_string()
-                        || (general::is_loopback(&upstream.host)
-                            && (address.ip().is_unspecified() || address.ip().is_loopback()));
-                    same_host && address.port() == upstream.port && address.port() != 0
-                }
-                Listen::Unix { .. } | Listen::Systemd { .. } => false,
-            });
-            if own {
-                let what = format!(
-                    "{}:{} is linkgate itself: requests would go round in circles",
-                    upstream.host, upstream.port
-                );
+            if let Some(own) =
+                upstream.endpoints.iter().find(|end| loaded.listen.iter().any(|l| is_same(l, end)))
+            {
+                let what = format!("{own} is linkgate itself: requests would go round in circles");
                 root.wrong("site", what, "name the address of the app, or change listen");
             }
         }
+    }
+}
+
+/// Whether an app's address is one that linkgate listens on.
+fn is_same(listen: &Listen, endpoint: &Endpoint) -> bool {
+    match (listen, &endpoint.address) {
+        (Listen::Http(address) | Listen::Https(address), Address::Tcp { host, port }) => {
+            let same_host = *host == address.ip().to_string()
+                || (general::is_loopback(host)
+                    && (address.ip().is_unspecified() || address.ip().is_loopback()));
+            same_host && address.port() == *port && address.port() != 0
+        }
+        (Listen::Unix { path, .. }, Address::Unix(other)) => path == other,
+        _ => false,
     }
 }
 

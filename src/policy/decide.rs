@@ -18,7 +18,7 @@ use crate::identity::Identity;
 pub struct Permitted {
     app: Arc<App>,
     route: Arc<Route>,
-    upstream: Upstream,
+    upstream: Arc<Upstream>,
     identity: Option<Arc<Identity>>,
 }
 
@@ -37,7 +37,7 @@ impl Permitted {
 
     /// Where to.
     #[must_use]
-    pub const fn upstream(&self) -> &Upstream {
+    pub const fn upstream(&self) -> &Arc<Upstream> {
         &self.upstream
     }
 
@@ -147,6 +147,7 @@ mod tests {
     use crate::policy::Accept;
     use crate::policy::AllowList;
     use crate::policy::Groups;
+    use crate::policy::Handling;
     use crate::policy::IdentityHeaders;
     use crate::policy::Origin;
     use crate::policy::PathPattern;
@@ -165,7 +166,7 @@ mod tests {
             allow: None,
             accept: Accept { session: true, bearer: false },
             identity: IdentityHeaders::Remote,
-            upstream: Some(Upstream { host: "127.0.0.1".into(), port: 1 }),
+            upstream: Some(Arc::new(Upstream::http("127.0.0.1", 1))),
             limits: RouteLimits {
                 max_body: None,
                 connect_timeout: wait,
@@ -173,6 +174,7 @@ mod tests {
                 idle_timeout: wait,
             },
             ignore_case: false,
+            handling: Handling::default(),
         }
     }
 

@@ -2,16 +2,19 @@
 //! never sees a socket, a store or a clock.
 
 mod decide;
+mod handling;
 mod origin;
 mod routes;
 mod rules;
 mod target;
+mod upstream;
 
 pub use decide::{Asker, Permitted, Refusal, decide};
+pub use handling::{BasicAccount, Handling, UpstreamHost, WebSocketOrigins};
 pub use origin::Origin;
 pub use routes::{
     Accept, Access, App, Host, IdentityHeaders, PathPattern, Route, RouteLimits, SignIn, Site, Sites,
-    Upstream,
 };
 pub use rules::{AllowList, Groups};
 pub use target::{Target, TargetError};
+pub use upstream::{Address, Endpoint, HealthCheck, Protocol, Upstream, UpstreamTls};

@@ -10,7 +10,9 @@ use ipnet::IpNet;
 
 use super::AllowList;
 use super::Groups;
+use super::Handling;
 use super::Origin;
+use super::Upstream;
 use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
 use crate::identity::Identity;
@@ -58,15 +60,6 @@ pub enum IdentityHeaders {
     XAuthRequest,
     /// Header names and templates such as `"{email}"`.
     Table(Vec<(String, String)>),
-}
-
-/// Where an app listens: plain http.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Upstream {
-    /// Name or address, without brackets.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
 }
 
 /// Limits of one route.
@@ -143,9 +136,11 @@ pub struct Route {
     /// How the app is told.
     pub identity: IdentityHeaders,
     /// Where to; `None`: another proxy asks us, we forward nothing.
-    pub upstream: Option<Upstream>,
+    pub upstream: Option<Arc<Upstream>>,
     /// Sizes and times.
     pub limits: RouteLimits,
+    /// What is changed on the way.
+    pub handling: Handling,
     /// Compare the path without regard to ASCII case (for apps that do so).
     pub ignore_case: bool,
 }

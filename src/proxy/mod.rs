@@ -176,9 +176,12 @@ impl Proxy {
         flow: Option<&Flow>,
         limits: &RouteLimits,
     ) -> Result<(Box<Live>, Response<Incoming>), ForwardError> {
+        let Some(endpoint) = upstream.endpoints.first() else {
+            return Err(ForwardError::Broken("no endpoint".to_owned()));
+        };
         let blame = |error| flow.and_then(Flow::failure).unwrap_or(error);
         let mut request = request;
-        if let Some(mut live) = self.pool.take(upstream) {
+        if let Some(mut live) = self.pool.take(endpoint) {
             let spare = spare(&request);
             match live.ask(request, flow, limits.response_timeout).await {
                 Ok(answer) => return Ok((live, answer)),
@@ -188,7 +191,7 @@ impl Proxy {
                 },
             }
         }
-        let mut live = Live::open(upstream, limits.connect_timeout).await?;
+        let mut live = Live::open(endpoint, limits.connect_timeout).await?;
         match live.ask(request, flow, limits.response_timeout).await {
             Ok(answer) => Ok((live, answer)),
             Err(unanswered) => Err(blame(unanswered.error)),

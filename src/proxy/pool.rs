@@ -12,14 +12,14 @@ use tokio::time::Instant;
 use tokio::time::sleep;
 
 use super::upstream::Live;
-use crate::policy::Upstream;
+use crate::policy::Endpoint;
 
 /// How often idle connections are looked at while there are any.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// The idle connections, by upstream, oldest first.
 pub(super) struct Pool {
-    idle: RefCell<HashMap<Upstream, Vec<Idle>>>,
+    idle: RefCell<HashMap<Endpoint, Vec<Idle>>>,
     max_age: Duration,
     max_idle: usize,
     sweeping: Cell<bool>,
@@ -42,9 +42,9 @@ impl Pool {
     }
 
     /// The newest connection that is ready; those found broken on the way are closed.
-    pub(super) fn take(&self, upstream: &Upstream) -> Option<Box<Live>> {
+    pub(super) fn take(&self, endpoint: &Endpoint) -> Option<Box<Live>> {
         loop {
-            let mut newest = self.idle.borrow_mut().get_mut(upstream)?.pop()?;
+            let mut newest = self.idle.borrow_mut().get_mut(endpoint)?.pop()?;
             if newest.is_good(self.max_age) {
                 return Some(newest.live);
             }
@@ -58,13 +58,13 @@ impl Pool {
         }
         let since = Instant::now();
         let mut idle = self.idle.borrow_mut();
-        if let Some(shelf) = idle.get_mut(&live.upstream) {
+        if let Some(shelf) = idle.get_mut(&live.endpoint) {
             if shelf.len() >= self.max_idle {
                 shelf.remove(0);
             }
             shelf.push(Idle { live, since });
         } else {
-            idle.insert(live.upstream.clone(), vec![Idle { live, since }]);
+            idle.insert(live.endpoint.clone(), vec![Idle { live, since }]);
         }
         drop(idle);
         if !self.sweeping.replace(true) {

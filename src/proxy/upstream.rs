@@ -28,7 +28,8 @@ use super::ForwardError;
 use super::patience::Patience;
 use super::upload::Flow;
 use super::upload::Upload;
-use crate::policy::Upstream;
+use crate::policy::Address;
+use crate::policy::Endpoint;
 
 /// An open connection with nobody else on it.
 pub(super) struct Live {
@@ -39,7 +40,7 @@ pub(super) struct Live {
     /// hyper's future must not be polled after its end.
     ended: bool,
     /// The pool's key.
-    pub(super) upstream: Upstream,
+    pub(super) endpoint: Endpoint,
 }
 
 /// Why no answer came.
@@ -53,8 +54,11 @@ pub(super) struct Unanswered {
 
 impl Live {
     /// Connects, looking up the name anew each time.
-    pub(super) async fn open(upstream: &Upstream, limit: Duration) -> Result<Box<Self>, ForwardError> {
-        let connecting = TcpStream::connect((upstream.host.as_str(), upstream.port));
+    pub(super) async fn open(endpoint: &Endpoint, limit: Duration) -> Result<Box<Self>, ForwardError> {
+        let Address::Tcp { host, port } = &endpoint.address else {
+            return Err(ForwardError::Broken("no TCP".to_owned()));
+        };
+        let connecting = TcpStream::connect((host.as_str(), *port));
         let tcp = timeout(limit, connecting)
             .await
             .map_err(|_| ForwardError::ConnectTimeout)?
@@ -67,7 +71,7 @@ impl Live {
             .handshake(TokioIo::new(socket))
             .await
             .map_err(|error| ForwardError::broken(&error))?;
-        Ok(Box::new(Self { sender, connection, heard, ended: false, upstream: upstream.clone() }))
+        Ok(Box::new(Self { sender, connection, heard, ended: false, endpoint: endpoint.clone() }))
     }
 
     /// Sends a request and waits for the answer's headers, `limit` at most since the request's body last moved.

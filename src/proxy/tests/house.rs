@@ -273,9 +273,10 @@ fn host(plan: &Plan, port: u16) -> Host {
             allow: None,
             accept: Accept { session: true, bearer: true },
             identity,
-            upstream: Some(Upstream { host: "127.0.0.1".into(), port }),
+            upstream: Some(Arc::new(Upstream::http("127.0.0.1", port))),
             limits: plan.limits.clone(),
             ignore_case: false,
+            handling: crate::policy::Handling::default(),
         })
     };
     let table = IdentityHeaders::Table(vec![("X-My-Name".into(), "{name}".into())]);

@@ -29,10 +29,10 @@ fn an_app_that_takes_no_connections_is_given_up() {
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let port = socket.local_addr().unwrap().port();
         let _queue = socket.listen(0).unwrap();
-        let upstream = Upstream { host: "127.0.0.1".into(), port };
+        let endpoint = Upstream::http("127.0.0.1", port).endpoints.remove(0);
         let mut taken = Vec::new();
         let given_up = loop {
-            match Live::open(&upstream, SHORT).await {
+            match Live::open(&endpoint, SHORT).await {
                 Ok(live) if taken.len() < 64 => taken.push(live),
                 other => break other.err(),
             }
