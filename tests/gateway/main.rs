@@ -20,3 +20,4 @@ mod sign_in;
 mod sign_out;
 mod store_away;
 mod tenants;
+mod traffic;

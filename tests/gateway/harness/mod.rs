@@ -8,6 +8,7 @@ pub mod gateway;
 pub mod letters;
 pub mod raw;
 pub mod smtp;
+pub mod stage;
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
