@@ -21,3 +21,5 @@ mod sign_out;
 mod store_away;
 mod tenants;
 mod traffic;
+mod traffic_flow;
+mod traffic_h2;

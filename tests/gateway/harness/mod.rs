@@ -5,6 +5,7 @@ pub mod app;
 pub mod authority;
 pub mod browser;
 pub mod gateway;
+pub mod h2;
 pub mod letters;
 pub mod raw;
 pub mod smtp;

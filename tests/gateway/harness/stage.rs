@@ -1,5 +1,6 @@
 //! A real gateway between a raw visitor and a raw app: the test dictates and reads every byte on both sides. Alice is
-//! signed in; her cookie goes with every request that the test writes by [`Stage::request`].
+//! signed in; her cookie goes with every request that the test writes by [`Stage::request`]. One worker, so that the
+//! connections to the app are everybody's.
 
 use super::PATIENCE;
 use super::authority::Authority;
@@ -56,7 +57,7 @@ impl Stage {
             secure.map_or("", |_| "[tls]\ncertificate = \"@DIR@/site.pem\"\nkey = \"@DIR@/site.key\"\n");
         let head = HEAD.replace("http://127.0.0.1:@PORT@", &format!("{listen}://127.0.0.1:@PORT@"));
         let config = format!(
-            "{top}\n{head}{tls}[[site]]\nname = \"wiki\"\nurl = \"{listen}://{name}:@PORT@\"\nallow = [\"{ALICE}\"]\n\
+            "{top}\nworkers = 1\n{head}{tls}[[site]]\nname = \"wiki\"\nurl = \"{listen}://{name}:@PORT@\"\nallow = [\"{ALICE}\"]\n\
              [[site.app]]\nname = \"wiki\"\nhost = \"{name}\"\nupstream = \"{upstream}\"\n{more}\n"
         );
         let gateway = Gateway::start_with(place, &config).await;
