@@ -33,6 +33,7 @@ use http::header;
 use http::uri::PathAndQuery;
 use hyper::body::Body as _;
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 
 pub use error::ForwardError;
 pub use identity::IdentityHeaderValues;
@@ -150,7 +151,7 @@ impl Proxy {
 
         let (live, answer) =
             self.exchange(permitted.upstream(), outgoing, flow.as_deref(), &route.limits).await?;
-        let (head_back, body) = answer.into_parts();
+        let (mut head_back, body) = answer.into_parts();
         if head_back.status.is_informational() {
             return Err(ForwardError::Broken("it switched protocols unasked".to_owned()));
         }
@@ -159,6 +160,10 @@ impl Proxy {
         let mut answer = Response::new(stream);
         *answer.status_mut() = head_back.status;
         *answer.headers_mut() = head_back.headers;
+        // Only there where it is not the usual one.
+        if let Some(reason) = head_back.extensions.remove::<ReasonPhrase>() {
+            answer.extensions_mut().insert(reason);
+        }
         let headers = answer.headers_mut();
         let length = headers.remove(header::CONTENT_LENGTH);
         hop::strip(headers);

@@ -20,3 +20,6 @@ mod sign_in;
 mod sign_out;
 mod store_away;
 mod tenants;
+mod traffic;
+mod traffic_flow;
+mod traffic_h2;

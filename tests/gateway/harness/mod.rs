@@ -5,9 +5,11 @@ pub mod app;
 pub mod authority;
 pub mod browser;
 pub mod gateway;
+pub mod h2;
 pub mod letters;
 pub mod raw;
 pub mod smtp;
+pub mod stage;
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
