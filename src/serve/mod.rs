@@ -37,6 +37,7 @@ use hyper::{Request, Response};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
+use crate::gate::Trust;
 
 pub use connection::{Connection, Peer};
 pub use error::ServeError;
@@ -94,6 +95,8 @@ pub struct Settings {
     pub monitor: Option<SocketAddr>,
     /// Sockets handed over by systemd; empty when there are none.
     pub inherited: Inherited,
+    /// Peers that must open with a PROXY header, before TLS too; nobody else may. The default is nobody.
+    pub proxy_protocol: Trust,
     /// Where "now" comes from, for the dates of certificates.
     pub clock: Clock,
 }

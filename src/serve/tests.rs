@@ -77,6 +77,7 @@ fn settings(listen: Vec<Listen>) -> Settings {
         drain: Duration::from_secs(20),
         monitor: None,
         inherited: Inherited::default(),
+        proxy_protocol: Trust::default(),
         clock: Clock::system(),
     }
 }
