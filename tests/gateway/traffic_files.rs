@@ -38,6 +38,7 @@ impl Nginx {
              http {{ access_log off; default_type application/octet-stream; types {{ text/plain txt; }}\n\
              client_body_temp_path {0}/a; proxy_temp_path {0}/b; fastcgi_temp_path {0}/c; uwsgi_temp_path {0}/d;\n\
              scgi_temp_path {0}/e; gzip on; gzip_types text/plain; gzip_min_length 1; gzip_vary on;\n\
+             # Without this nginx packs nothing for a request that bears `Via`.\n gzip_proxied any;\n\
              server {{ listen 127.0.0.1:{port}; root {0}/www; location /put/ {{ dav_methods PUT DELETE MKCOL MOVE;\n\
              create_full_put_path on; client_max_body_size 0; }} }} }}\n",
             folder.path().display()
