@@ -2,12 +2,17 @@
 //! ten gibibytes and keeps what is printed.
 
 use crate::harness::given;
+use crate::harness::h2::H2;
+use crate::harness::h2::whole;
 use crate::harness::noise::Noise;
 use crate::harness::noise::PIECE;
 use crate::harness::process;
 use crate::harness::stage::ALICE;
 use crate::harness::stage::Stage;
 use crate::harness::stage::Wire;
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::Frame;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::io::AsyncReadExt as _;
@@ -145,4 +150,48 @@ async fn an_upload_larger_than_memory_passes_in_constant_memory() {
         let mut visitor = pouring.await.unwrap();
         visitor.until("\r\n\r\nok").await;
     }
+}
+
+#[tokio::test]
+async fn the_same_over_http_2_and_tls() {
+    let stage = Stage::secure("http", "").await;
+    let (noise, size) = (Arc::new(Noise::new(9)), size());
+    let visitor = H2::connect(&stage).await;
+    let answer = visitor.start(visitor.request("GET", "/big"));
+    let mut app = stage.app().await;
+    app.until("\r\n\r\n").await;
+    app.say(format!("HTTP/1.1 200 OK\r\ncontent-length: {size}\r\n\r\n")).await;
+    let mut body = answer.head().await.into_body();
+    let from = Arc::clone(&noise);
+    let pouring = tokio::spawn(async move {
+        pour(&mut app, &from, size, Framed::Length).await;
+        app
+    });
+    measured("download over HTTP/2 and TLS", &stage, size, async {
+        let mut got = 0;
+        while let Some(frame) = body.frame().await {
+            let data = frame.unwrap().into_data().unwrap_or_default();
+            assert!(data == noise.at(got, data.len()), "another byte within {} of {got}", data.len());
+            got += data.len() as u64;
+        }
+        assert_eq!(got, size);
+    })
+    .await;
+    let mut app = pouring.await.unwrap();
+
+    let (feed, answer) = visitor.send(visitor.request("PUT", "/big"));
+    app.until("\r\n\r\n").await;
+    let from = Arc::clone(&noise);
+    let pouring = tokio::spawn(async move {
+        let mut sent = 0;
+        while sent < size {
+            let piece = from.at(sent, usize::try_from(size - sent).unwrap());
+            sent += piece.len() as u64;
+            feed.send(Frame::data(Bytes::copy_from_slice(piece))).await.unwrap();
+        }
+    });
+    measured("upload over HTTP/2 and TLS", &stage, size, drink(&mut app, &noise, size, Framed::Chunks)).await;
+    app.say(OK).await;
+    assert_eq!(whole(answer.head().await).await.body, "ok");
+    pouring.await.unwrap();
 }

@@ -291,7 +291,7 @@ async fn everything_at_once_stays_whole_and_leaves_nothing_open() {
     );
     for what in ["downloads", "uploads", "event streams", "downloads left half way", "uploads left half way"]
     {
-        assert!(all.get(what).is_some_and(|count| *count > 20), "hardly any {what}: {all:?}");
+        assert!(all.get(what).is_some_and(|count| *count > 5), "hardly any {what}: {all:?}");
     }
 
     // The people are gone; the app goes; then nothing is held that was not held before.
