@@ -21,5 +21,8 @@ mod sign_out;
 mod store_away;
 mod tenants;
 mod traffic;
+mod traffic_big;
+mod traffic_files;
 mod traffic_flow;
 mod traffic_h2;
+mod traffic_mixed;
