@@ -9,6 +9,7 @@ pub mod h2;
 pub mod letters;
 pub mod noise;
 pub mod process;
+pub mod program;
 pub mod raw;
 pub mod smtp;
 pub mod stage;
