@@ -42,8 +42,8 @@ def plain(connection, request):
 
 async def main():
     async with serve(
-        handle, "127.0.0.1", int(sys.argv[1]), process_request=plain, subprotocols=["v2.example", "v1.example"],
-        max_size=None,
+        handle, "127.0.0.1", int(sys.argv[1]), process_request=plain, max_size=None,
+        select_subprotocol=lambda connection, offered: offered[-1] if offered else None,
     ) as server:
         print("ready", flush=True)
         await server.serve_forever()

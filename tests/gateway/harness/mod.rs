@@ -6,6 +6,7 @@ pub mod authority;
 pub mod browser;
 pub mod gateway;
 pub mod h2;
+pub mod jupyter;
 pub mod letters;
 pub mod noise;
 pub mod process;
