@@ -4,6 +4,7 @@
 pub mod answer;
 mod body;
 mod client;
+mod hosts;
 mod identify;
 mod private;
 mod record;
@@ -30,14 +31,16 @@ pub use client::Client;
 pub use client::Connection;
 pub use client::Peer;
 pub use client::Trust;
+use hosts::Hosted;
+use hosts::Hosts;
 use identify::Found;
 use identify::Known;
 use identify::Passes;
+use record::Reference;
 use record::References;
 
 use crate::clock::Clock;
 use crate::clock::Timestamp;
-use crate::identity::CookieNames;
 use crate::identity::Keyring;
 use crate::identity::Standing;
 use crate::login::Current;
@@ -54,6 +57,9 @@ use crate::policy::decide;
 use crate::proxy::Proxy;
 use crate::proxy::Visit;
 use crate::random::Random;
+
+static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// What an error page is chosen by: kept while a request's other headers go to the app.
 static PAGE_CHOICE: [HeaderName; 6] = [
@@ -107,16 +113,15 @@ pub struct Worker {
     references: References,
     proxy: Proxy,
     router: Router,
-    secure_names: HashMap<String, (CookieNames, CookieNames)>,
+    hosts: Hosts,
 }
 
 /// One request on its way, as far as it is known.
 struct Journey<'a> {
-    host: &'a Host,
+    place: &'a Hosted,
     target: &'a Target,
     client: &'a Client,
-    names: &'a CookieNames,
-    reference: &'a str,
+    reference: &'a Reference,
     now: Timestamp,
 }
 
@@ -134,16 +139,12 @@ impl Gate {
     /// What a worker keeps for itself: made on its thread, never leaves it.
     #[must_use]
     pub fn worker(&self) -> Worker {
-        let names = |settings: &Arc<SiteSettings>| {
-            let base = &settings.session.cookie;
-            (CookieNames::new(base, true), CookieNames::new(base, false))
-        };
         Worker {
             passes: Passes::default(),
             references: References::new(&self.parts.random),
             proxy: Proxy::new(&self.parts.proxy),
             router: self.router.clone(),
-            secure_names: self.parts.settings.iter().map(|(name, s)| (name.clone(), names(s))).collect(),
+            hosts: Hosts::new(&self.parts),
         }
     }
 
@@ -164,7 +165,7 @@ impl Gate {
         let line = self.parts.access_log.then(|| record::Line::of(&request));
         let answer = self.answer(worker, connection, request, &reference).await;
         if let Some(line) = line {
-            line.write(&reference, answer.status());
+            line.write(reference.as_str(), answer.status());
         }
         answer
     }
@@ -174,26 +175,27 @@ impl Gate {
         worker: &Worker,
         connection: Connection,
         request: Request<Incoming>,
-        reference: &str,
+        reference: &Reference,
     ) -> Response<Body> {
         let client = match client::client(&self.parts.trust, connection, request.headers()) {
             Ok(client) => client,
-            Err(what) => return answer::plain(&Fault::Forwarding(what).shown(), reference),
+            Err(what) => return answer::plain(&Fault::Forwarding(what).shown(), reference.as_str()),
         };
         let authority = client.host.as_deref().or_else(|| authority(&request)).unwrap_or_default();
         let asked = request.uri().path_and_query().map_or("", |asked| asked.as_str());
         let target = match Target::parse(client.secure, authority, asked) {
             Ok(target) => target,
-            Err(error) => return answer::plain(&Fault::Target(error).shown(), reference),
+            Err(error) => return answer::plain(&Fault::Target(error).shown(), reference.as_str()),
         };
-        let Some((host, settings, names)) = self.place(worker, &target.host) else {
-            return answer::plain(&Fault::UnknownHost(target.host).shown(), reference);
+        let Some(place) = worker.hosts.get(&target.host) else {
+            return answer::plain(&Fault::UnknownHost(target.host).shown(), reference.as_str());
         };
+        let host = &place.host;
         let journey =
-            Journey { host, target: &target, client: &client, names, reference, now: self.parts.clock.now() };
+            Journey { place, target: &target, client: &client, reference, now: self.parts.clock.now() };
         if host.origin.secure() && !client.secure {
             return to_https(host, &target, &client, request.method())
-                .unwrap_or_else(|| answer::plain(&Fault::Insecure.shown(), reference));
+                .unwrap_or_else(|| answer::plain(&Fault::Insecure.shown(), reference.as_str()));
         }
         let known = Known {
             standing: &self.parts.standing,
@@ -201,8 +203,8 @@ impl Gate {
             sites: &self.parts.sites,
             now: journey.now,
         };
-        let found = worker.passes.find(&known, host, names, request.headers());
-        let visitor = |found: &Found| visitor(settings, &journey, found);
+        let found = worker.passes.find(&known, host, &place.names, request.headers());
+        let visitor = |found: &Found| visitor(&journey, found);
         if found.presented && !self.fresh(journey.now) {
             return self.fault(&visitor(&found), request.headers(), &Fault::Stale);
         }
@@ -215,20 +217,9 @@ impl Gate {
             found.pass.as_ref().map(|pass| Asker { identity: &pass.identity, by_bearer: found.by_bearer });
         let certain = client.certain.then_some(client.ip);
         match decide(host, &target, request.method(), certain, who) {
-            Ok(permitted) => self.forward(worker, &journey, settings, &found, &permitted, request).await,
+            Ok(permitted) => self.forward(worker, &journey, &found, &permitted, request).await,
             Err(refusal) => self.refuse(&visitor(&found), refusal, &target, &request),
         }
-    }
-
-    fn place<'a>(
-        &'a self,
-        worker: &'a Worker,
-        name: &str,
-    ) -> Option<(&'a Host, &'a Arc<SiteSettings>, &'a CookieNames)> {
-        let host = self.parts.sites.by_host(name)?;
-        let settings = self.parts.settings.get(&host.site.name)?;
-        let (secure, bare) = worker.secure_names.get(&host.site.name)?;
-        Some((host, settings, if host.origin.secure() { secure } else { bare }))
     }
 
     fn fresh(&self, now: Timestamp) -> bool {
@@ -261,7 +252,6 @@ impl Gate {
         &self,
         worker: &Worker,
         journey: &Journey<'_>,
-        settings: &Arc<SiteSettings>,
         found: &Found,
         permitted: &Permitted,
         request: Request<Incoming>,
@@ -271,21 +261,24 @@ impl Gate {
         // Only a person whom this route admits is named to the app.
         let pass = found.pass.as_ref().filter(|_| permitted.identity().is_some());
         let told = pass.and_then(|pass| {
-            pass.told(&self.parts.keys, journey.host, permitted.app(), permitted.route(), journey.now)
+            pass.told(&self.parts.keys, &journey.place.host, permitted.app(), permitted.route(), journey.now)
         });
         if pass.is_some() && told.is_none() {
-            tracing::error!(reference = journey.reference, "the identity assertion could not be signed");
-            return answer::plain(&Fault::Stale.shown(), journey.reference);
+            tracing::error!(
+                reference = journey.reference.as_str(),
+                "the identity assertion could not be signed"
+            );
+            return answer::plain(&Fault::Stale.shown(), journey.reference.as_str());
         }
         let visit = Visit {
             client: journey.client.ip,
             forwarded_for: journey.client.chain.as_deref(),
             secure: journey.client.secure,
             // As configured: what the visitor spelled (another port, a final dot) would end in the app's own links.
-            host: journey.host.origin.authority(),
-            port: journey.host.origin.port(),
-            request_id: journey.reference,
-            cookies: journey.names,
+            host: &journey.place.authority,
+            port: &journey.place.port,
+            request_id: journey.reference.value(),
+            cookies: &journey.place.names,
             identity: told.as_ref().map(|told| &*told.values),
             consumed_authorization: found.consumed_authorization,
             assertion: told.as_ref().map(|told| &told.assertion),
@@ -296,17 +289,16 @@ impl Gate {
                 if let Some(pass) = pass {
                     private::keep_private(answer.headers_mut());
                     if navigation && !found.by_bearer {
-                        self.renew(&visitor(settings, journey, found), &pass.claims, answer.headers_mut());
+                        self.renew(&visitor(journey, found), &pass.claims, answer.headers_mut());
                     }
                 }
                 answer
             }
             Err(error) => {
-                tracing::warn!(reference = journey.reference, app = permitted.app().name, %error, "not forwarded");
+                tracing::warn!(reference = journey.reference.as_str(), app = permitted.app().name, %error, "not forwarded");
                 let named = PAGE_CHOICE.iter().cloned().zip(choice);
                 let headers = named.filter_map(|(name, value)| Some((name, value?))).collect();
-                let mut answer =
-                    self.fault(&visitor(settings, journey, found), &headers, &Fault::Forward(error));
+                let mut answer = self.fault(&visitor(journey, found), &headers, &Fault::Forward(error));
                 // What is left of the request's body is not read: the connection ends with this answer.
                 answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 answer
@@ -355,18 +347,18 @@ impl Gate {
     }
 }
 
-fn visitor(settings: &Arc<SiteSettings>, journey: &Journey<'_>, found: &Found) -> Visitor {
+fn visitor(journey: &Journey<'_>, found: &Found) -> Visitor {
     let session = found
         .pass
         .as_ref()
         .map(|pass| Arc::new(Current { claims: pass.claims.clone(), identity: Arc::clone(&pass.identity) }));
     Visitor {
-        site: Arc::clone(settings),
-        origin: journey.host.origin.clone(),
-        cookies: journey.names.clone(),
+        site: Arc::clone(&journey.place.settings),
+        origin: journey.place.host.origin.clone(),
+        cookies: journey.place.names.clone(),
         client: journey.client.ip,
         session,
-        request_id: journey.reference.to_owned(),
+        request_id: journey.reference.as_str().to_owned(),
     }
 }
 
@@ -424,8 +416,8 @@ fn own_path(prefix: &str, target: &Target) -> Own {
 }
 
 fn is_navigation(method: &Method, headers: &http::HeaderMap) -> bool {
-    let says = |name: &str, value: &str| headers.get(name).is_some_and(|v| v.as_bytes() == value.as_bytes());
-    method == Method::GET && says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document")
+    let says = |name: &HeaderName, value: &str| headers.get(name).is_some_and(|said| said == value);
+    method == Method::GET && says(&SEC_FETCH_MODE, "navigate") && says(&SEC_FETCH_DEST, "document")
 }
 
 /// 308 to the same address by https; `None` where that would go in a circle, or lose a body.

@@ -48,6 +48,7 @@ use crate::policy::Permitted;
 use crate::policy::RouteLimits;
 use crate::policy::Target;
 use crate::policy::Upstream;
+use forwarded::Addresses;
 use forwarded::Via;
 use pool::Pool;
 use upload::Flow;
@@ -76,12 +77,12 @@ pub struct Visit<'a> {
     pub forwarded_for: Option<&'a str>,
     /// Whether the visitor came by https.
     pub secure: bool,
-    /// `host[:port]` as the visitor asked.
-    pub host: &'a str,
+    /// `host[:port]` as configured.
+    pub host: &'a HeaderValue,
     /// The port that the visitor came to.
-    pub port: u16,
+    pub port: &'a HeaderValue,
     /// Names the request in logs, ours and the app's.
-    pub request_id: &'a str,
+    pub request_id: &'a HeaderValue,
     /// Our cookies on this host.
     pub cookies: &'a CookieNames,
     /// Who asks, in the form of this route; `None`: unknown, every header is sent empty.
@@ -96,6 +97,7 @@ pub struct Visit<'a> {
 pub struct Proxy {
     pool: Rc<Pool>,
     via: Via,
+    addresses: Addresses,
     body_timeout: Duration,
 }
 
@@ -106,6 +108,7 @@ impl Proxy {
         Self {
             pool: Pool::new(settings.pool_idle, settings.max_idle_per_upstream),
             via: Via::new(&settings.via_name),
+            addresses: Addresses::new(),
             body_timeout: settings.body_timeout,
         }
     }
@@ -167,7 +170,7 @@ impl Proxy {
         if wants_trailers {
             hop::offer_trailers(headers);
         }
-        forwarded::set(headers, visit);
+        forwarded::set(headers, visit, &self.addresses);
         self.via.append(headers, head.version);
         set_identity(headers, permitted, visit);
         frame(&mut outgoing, declared, &head.method);
@@ -256,7 +259,7 @@ fn set_identity(headers: &mut HeaderMap, permitted: &Permitted, visit: &Visit<'_
     let named = permitted.identity().is_some();
     match visit.identity.filter(|_| named) {
         Some(values) => identity::set(headers, values, visit.assertion),
-        None => identity::set(headers, &IdentityHeaderValues::empty(&permitted.route().identity), None),
+        None => identity::set_nobody(headers, &permitted.route().identity),
     }
 }
 
@@ -289,11 +292,22 @@ fn frame_answer(answer: &mut Response<Stream>, length: Option<HeaderValue>, meth
     } else if described {
         length.filter(|value| value.to_str().is_ok_and(|text| text.parse::<u64>().is_ok()))
     } else {
-        answer.body().size_hint().exact().map(HeaderValue::from)
+        // The app's own spelling where it is the one we would use.
+        let exact = answer.body().size_hint().exact();
+        exact.map(|exact| {
+            length.filter(|said| spells(said, exact)).unwrap_or_else(|| HeaderValue::from(exact))
+        })
     };
     if let Some(length) = length {
         answer.headers_mut().insert(header::CONTENT_LENGTH, length);
     }
+}
+
+/// Whether a field value is this number, in digits alone.
+fn spells(value: &HeaderValue, number: u64) -> bool {
+    let digits = value.as_bytes();
+    let plain = digits.iter().all(u8::is_ascii_digit) && (digits.first() != Some(&b'0') || number == 0);
+    plain && value.to_str().is_ok_and(|text| text.parse() == Ok(number))
 }
 
 /// A copy for a second try, of requests that may be repeated.
