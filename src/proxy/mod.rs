@@ -5,6 +5,7 @@ mod cookies;
 mod error;
 mod fold;
 mod forwarded;
+mod handling;
 mod hop;
 mod identity;
 mod patience;
@@ -27,15 +28,14 @@ use http::Method;
 use http::Request;
 use http::Response;
 use http::StatusCode;
-use http::Uri;
 use http::Version;
 use http::header;
-use http::uri::PathAndQuery;
 use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 
 pub use error::ForwardError;
+pub use handling::{basic_user, kept_from_answers, kept_from_requests, stripped};
 pub use identity::IdentityHeaderValues;
 pub use stream::Stream;
 
@@ -127,7 +127,7 @@ impl Proxy {
         let flow = upload.flow();
 
         let mut outgoing = Request::new(upload);
-        *outgoing.uri_mut() = address(target, &head.uri)?;
+        *outgoing.uri_mut() = handling::address(permitted, target, &head.uri)?;
         *outgoing.headers_mut() = head.headers;
         let headers = outgoing.headers_mut();
         let declared = headers.remove(header::CONTENT_LENGTH).is_some();
@@ -140,6 +140,7 @@ impl Proxy {
         if visit.consumed_authorization {
             headers.remove(header::AUTHORIZATION);
         }
+        handling::request(headers, permitted);
         if wants_trailers {
             hop::offer_trailers(headers);
         }
@@ -168,6 +169,7 @@ impl Proxy {
         let length = headers.remove(header::CONTENT_LENGTH);
         hop::strip(headers);
         cookies::clean_answer(headers, visit.cookies);
+        handling::answer(headers, &route.handling);
         frame_answer(&mut answer, length, &head.method);
         Ok(answer)
     }
@@ -213,18 +215,6 @@ fn tables(app: &App) -> Vec<&str> {
         }
     }
     names
-}
-
-/// Path and query exactly as judged.
-fn address(target: &Target, asked: &Uri) -> Result<Uri, ForwardError> {
-    let exact = match asked.path_and_query() {
-        Some(same) if same.as_str() == target.raw => same.clone(),
-        _ => PathAndQuery::try_from(target.raw.as_str())
-            .ok()
-            .filter(|parsed| parsed.as_str() == target.raw)
-            .ok_or_else(|| ForwardError::VisitorBody("the path cannot be written".to_owned()))?,
-    };
-    Ok(Uri::from(exact))
 }
 
 /// On a route where nobody was let in by name, nobody is named, whatever the gate holds.
