@@ -5,6 +5,9 @@ mod harness;
 
 mod activation;
 mod attacks;
+mod clients_grpc;
+mod clients_jupyter;
+mod clients_websocket;
 mod code;
 mod concurrency;
 mod crash;
@@ -21,5 +24,8 @@ mod sign_out;
 mod store_away;
 mod tenants;
 mod traffic;
+mod traffic_big;
+mod traffic_files;
 mod traffic_flow;
 mod traffic_h2;
+mod traffic_mixed;

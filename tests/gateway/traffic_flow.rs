@@ -1,5 +1,6 @@
 //! Bodies on their way: nothing is held back, nothing is changed, and who leaves is missed at once.
 
+use crate::harness::noise;
 use crate::harness::stage::Stage;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -7,20 +8,6 @@ const EVENTS: &str = "accept: text/event-stream\r\ncache-control: no-cache\r\nla
 
 fn chunk(text: &str) -> String {
     format!("{:x}\r\n{text}\r\n", text.len())
-}
-
-/// Bytes that no two places have in common, so that a shift, a gap or a swap is seen.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
 }
 
 #[tokio::test]
@@ -148,7 +135,7 @@ async fn both_directions_of_one_request_flow_at_the_same_time() {
 #[tokio::test]
 async fn a_mebibyte_passes_unchanged_with_a_length_and_in_chunks() {
     let stage = Stage::start().await;
-    let noise = noise(1 << 20);
+    let noise = noise::some(1, 1 << 20);
     let mut visitor = stage.visitor().await;
     visitor.say(stage.request("GET /length", "")).await;
     let mut app = stage.app().await;
@@ -200,7 +187,7 @@ async fn a_mebibyte_passes_unchanged_with_a_length_and_in_chunks() {
 #[tokio::test]
 async fn what_is_packed_stays_packed() {
     let stage = Stage::start().await;
-    let packed = noise(5000);
+    let packed = noise::some(1, 5000);
     let mut visitor = stage.visitor().await;
     visitor.say(stage.request("GET /a.css", "accept-encoding: zstd, br;q=0.9, gzip\r\n")).await;
     let mut app = stage.app().await;

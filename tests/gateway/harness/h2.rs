@@ -63,12 +63,6 @@ impl H2 {
         (feed, Coming(tokio::spawn(answer)))
     }
 
-    /// A request without a body, and its answer, whole.
-    pub async fn ask(&self, request: Builder) -> Whole {
-        let answer = self.sender.clone().send_request(request.body(Fed(None)).unwrap());
-        whole(tokio::time::timeout(PATIENCE, answer).await.expect("an answer").unwrap()).await
-    }
-
     /// A request without a body.
     pub fn start(&self, request: Builder) -> Coming {
         Coming(tokio::spawn(self.sender.clone().send_request(request.body(Fed(None)).unwrap())))
@@ -81,10 +75,6 @@ pub struct Coming(tokio::task::JoinHandle<hyper::Result<Response<Incoming>>>);
 impl Coming {
     pub async fn head(self) -> Response<Incoming> {
         tokio::time::timeout(PATIENCE, self.0).await.expect("an answer").unwrap().unwrap()
-    }
-
-    pub async fn failure(self) -> hyper::Error {
-        tokio::time::timeout(PATIENCE, self.0).await.expect("an end").unwrap().unwrap_err()
     }
 
     /// Stops waiting: the stream is reset.
