@@ -21,6 +21,12 @@ pub enum ForwardError {
     VisitorBody(String),
     /// The visitor's body stood still for too long.
     BodyTimeout,
+    /// A WebSocket that a page of somebody else opens.
+    ForeignOrigin,
+    /// A WebSocket over HTTP/2 on a route that takes none.
+    NoTunnel,
+    /// A request with a body that wants to switch protocols, or one that cannot be written so.
+    UpgradeBody,
 }
 
 impl ForwardError {
@@ -65,6 +71,11 @@ impl fmt::Display for ForwardError {
             Self::BodyTimeout => {
                 f.write_str("the visitor's request body stood still for too long; send it again")
             }
+            Self::ForeignOrigin => f.write_str(
+                "a page of another origin opened a WebSocket; if it may, add its origin to websocket_origins",
+            ),
+            Self::NoTunnel => f.write_str("this route takes no WebSockets; if it should, add it to upgrades"),
+            Self::UpgradeBody => f.write_str("a request that switches protocols has no body"),
         }
     }
 }
@@ -78,7 +89,10 @@ impl Error for ForwardError {
             | Self::Broken(_)
             | Self::BodyTooLarge
             | Self::VisitorBody(_)
-            | Self::BodyTimeout => None,
+            | Self::BodyTimeout
+            | Self::ForeignOrigin
+            | Self::NoTunnel
+            | Self::UpgradeBody => None,
         }
     }
 }
