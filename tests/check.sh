@@ -100,7 +100,7 @@ install_python() {
     say "installing what $wanted lists into .check/venv"
     # A half-made environment is made anew.
     python3 -m venv --clear "$CHECK/venv" || die "python3 -m venv failed"
-    "$CHECK/venv/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary :all: -r "$wanted" ||
+    "$CHECK/venv/bin/python" -m pip install --quiet --disable-pip-version-check --prefer-binary -r "$wanted" ||
         die "pip could not install what $wanted lists"
     cp "$wanted" "$have" || die "cannot write to .check"
 }

@@ -5,6 +5,9 @@ mod harness;
 
 mod activation;
 mod attacks;
+mod clients_grpc;
+mod clients_jupyter;
+mod clients_websocket;
 mod code;
 mod concurrency;
 mod crash;

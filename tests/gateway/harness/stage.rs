@@ -8,6 +8,7 @@ use super::browser::Browser;
 use super::gateway::Gateway;
 use super::gateway::HEAD;
 use super::gateway::Place;
+use serde_json::json;
 use std::sync::Arc;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
@@ -18,6 +19,13 @@ use tokio::time::timeout;
 pub const ALICE: &str = "alice@example.com";
 /// The host of a stage with TLS.
 pub const SECURE_HOST: &str = "wiki.localhost";
+
+enum App<'a> {
+    /// Ours, spoken to in this scheme.
+    Raw(&'a str),
+    /// Another, at this address.
+    At(&'a str),
+}
 
 pub struct Stage {
     pub gateway: Gateway,
@@ -38,17 +46,30 @@ impl Stage {
 
     /// In clear text, with these keys of the configuration's top and of its app, routes included.
     pub async fn with(top: &str, app: &str) -> Self {
-        Self::build(None, "http", top, app).await
+        Self::build(None, App::Raw("http"), top, app).await
     }
 
     /// With TLS, and so with HTTP/2, at [`SECURE_HOST`]; `scheme` is what is spoken to the app.
     pub async fn secure(scheme: &str, app: &str) -> Self {
-        Self::build(Some(SECURE_HOST), scheme, "", app).await
+        Self::build(Some(SECURE_HOST), App::Raw(scheme), "", app).await
     }
 
-    async fn build(secure: Option<&str>, scheme: &str, top: &str, more: &str) -> Self {
+    /// Before an app of its own, in clear text.
+    pub async fn before(upstream: &str) -> Self {
+        Self::build(None, App::At(upstream), "", "").await
+    }
+
+    /// Before an app of its own, with TLS.
+    pub async fn secure_before(upstream: &str, app: &str) -> Self {
+        Self::build(Some(SECURE_HOST), App::At(upstream), "", app).await
+    }
+
+    async fn build(secure: Option<&str>, upstream: App<'_>, top: &str, more: &str) -> Self {
         let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let upstream = format!("{scheme}://{}", app.local_addr().unwrap());
+        let upstream = match upstream {
+            App::Raw(scheme) => format!("{scheme}://{}", app.local_addr().unwrap()),
+            App::At(address) => address.to_owned(),
+        };
         let place = Place::new();
         let authority = secure.map(|name| Authority::make(place.path(), &[name]));
         let name = secure.unwrap_or("localhost");
@@ -72,6 +93,18 @@ impl Stage {
             .expect("a session")
             .to_owned();
         Self { gateway, app, authority, cookie, host }
+    }
+
+    /// Alice's token, as a program without cookies gets it.
+    pub async fn bearer(&self) -> String {
+        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        let url = |path: &str| format!("{scheme}://{}/.linkgate/{path}", self.host);
+        let program = self.authority.as_ref().map_or_else(Browser::new, Browser::trusting);
+        let asked = program.json("POST", &url("login"), &json!({ "email": ALICE })).await.expect(202).json();
+        let letter = self.gateway.letter_to(ALICE).await;
+        let body = json!({ "request": asked["request"], "token": letter.token() });
+        let told = program.json("POST", &url("verify"), &body).await.expect(200).json();
+        told["token"].as_str().expect("a token").to_owned()
     }
 
     pub async fn visitor(&self) -> Wire {
@@ -148,6 +181,28 @@ impl Wire {
         }
         let rest = self.read.split_off(count);
         std::mem::replace(&mut self.read, rest)
+    }
+
+    /// A whole head; `None` where the other end hangs up instead.
+    pub async fn head(&mut self) -> Option<String> {
+        loop {
+            if let Some(at) = self.read.windows(4).position(|w| w == b"\r\n\r\n") {
+                return Some(lossy(&self.bytes(at + 4).await));
+            }
+            if matches!(self.tcp.read_buf(&mut self.read).await, Ok(0) | Err(_)) {
+                return None;
+            }
+        }
+    }
+
+    /// The next `count` bytes, however long they take; `None` where the other end hangs up instead.
+    pub async fn try_bytes(&mut self, count: usize) -> Option<Vec<u8>> {
+        while self.read.len() < count {
+            if matches!(self.tcp.read_buf(&mut self.read).await, Ok(0) | Err(_)) {
+                return None;
+            }
+        }
+        Some(self.bytes(count).await)
     }
 
     /// Everything until the other end hangs up, politely or not.
