@@ -14,7 +14,6 @@ mod shelf;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,6 +127,13 @@ pub struct Worker {
     number: u64,
     router: Router,
     secure_names: HashMap<String, (CookieNames, CookieNames)>,
+}
+
+impl Worker {
+    /// A stop begins: what is open and would never end is told to.
+    pub fn leave(&self) {
+        self.open.leave();
+    }
 }
 
 /// One request on its way, as far as it is known.
