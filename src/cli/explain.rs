@@ -47,7 +47,7 @@ fn rows(judged: &Judged, path: &str, odd: bool) -> Vec<(&'static str, String)> {
     if let Some(app) = &host.app {
         rows.push(("app", app.name.clone()));
         let rule = match &judged.route {
-            Some((number, route)) if *number == app.routes.len() => {
+            Some((number, route)) if *number == app.routes().len() => {
                 format!("the app's own, for every path: {}", said(route))
             }
             Some((number, route)) => {

@@ -150,7 +150,7 @@ fn app(reader: &Reader<'_>, around: &Around<'_>, origin: Origin, name: String) -
     };
     dead_allow(reader, last.access);
     routes.push(Arc::new(last));
-    App { name, origin, allow, routes }
+    App::new(name, origin, allow, routes)
 }
 
 /// `allow` of an app or route.

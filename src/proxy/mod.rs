@@ -40,7 +40,6 @@ pub use stream::Stream;
 
 use crate::identity::CookieNames;
 use crate::policy::App;
-use crate::policy::IdentityHeaders;
 use crate::policy::Permitted;
 use crate::policy::RouteLimits;
 use crate::policy::Target;
@@ -201,13 +200,7 @@ impl Proxy {
 
 /// Header names of every table of an app: reserved on all its routes, for the app believes them on all.
 fn tables(app: &App) -> Vec<&str> {
-    let mut names = Vec::new();
-    for route in &app.routes {
-        if let IdentityHeaders::Table(rows) = &route.identity {
-            names.extend(rows.iter().map(|(name, _)| name.as_str()));
-        }
-    }
-    names
+    app.table_names().iter().map(String::as_str).collect()
 }
 
 /// Path and query exactly as judged.
