@@ -82,6 +82,7 @@ pub fn serve(loaded: &Loaded, inherited: Inherited, clock: Clock) -> serve::Sett
         drain: loaded.drain,
         monitor: loaded.monitor,
         inherited,
+        proxy_protocol: Trust::default(),
         clock,
     }
 }

@@ -1,39 +1,40 @@
 //! Turns a panic into the loss of one task, counted and logged; never into the loss of a worker.
 
 use std::future::Future;
-use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use super::limits::Shared;
 use super::limits::count;
 
-/// Runs `task`; `None` when it panicked. What it held is dropped, so half-changed values are not seen again.
-pub(super) async fn caught<F: Future>(task: F, shared: &Shared) -> Option<F::Output> {
-    let mut task = pin!(task);
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| task.as_mut().poll(context))) {
-        Ok(poll) => poll.map(Some),
-        Err(_panic) => {
-            count(&shared.counters.panics);
-            tracing::error!("a request made linkgate panic; its connection is closed. Please report this");
-            Poll::Ready(None)
-        }
-    })
-    .await
+/// A task whose panic ends it alone; then the output is `None`. What it held is dropped with it, so half-changed
+/// values are not seen again. On the heap, because a task that is moved about should be small.
+pub(super) struct Caught<F> {
+    task: Pin<Box<F>>,
+    shared: Arc<Shared>,
 }
 
-/// Starts HTTP/2's tasks on the worker's own thread.
-#[derive(Clone, Debug)]
-pub(super) struct LocalExecutor(pub Arc<Shared>);
+impl<F> Caught<F> {
+    pub fn new(task: F, shared: &Arc<Shared>) -> Self {
+        Self { task: Box::pin(task), shared: Arc::clone(shared) }
+    }
+}
 
-impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
-    fn execute(&self, task: F) {
-        let shared = Arc::clone(&self.0);
-        drop(tokio::task::spawn_local(async move {
-            caught(task, &shared).await;
-        }));
+impl<F: Future> Future for Caught<F> {
+    type Output = Option<F::Output>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let task = self.task.as_mut();
+        match catch_unwind(AssertUnwindSafe(|| task.poll(cx))) {
+            Ok(poll) => poll.map(Some),
+            Err(_panic) => {
+                count(&self.shared.counters.panics);
+                tracing::error!("a request made linkgate panic; its connection is closed. Please report this");
+                Poll::Ready(None)
+            }
+        }
     }
 }

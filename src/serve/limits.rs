@@ -13,6 +13,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tokio::sync::Notify;
 
+use super::Peer;
+use crate::gate;
+use crate::gate::Trust;
+
 /// Sizes, counts and time-outs of connections.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -66,8 +70,12 @@ pub struct Counters {
     pub refused_client: AtomicU64,
     /// TLS handshakes that failed; those cut for their slowness count as timed out.
     pub handshakes_failed: AtomicU64,
-    /// Connections cut by a time-out.
+    /// Connections closed at once because their peer must speak the PROXY protocol and did not.
+    pub announcements_refused: AtomicU64,
+    /// Connections cut by a time-out, and HTTP/2 answers that were not taken in time.
     pub timed_out: AtomicU64,
+    /// Times that an idle connection gave back what it needs for requests.
+    pub parked: AtomicU64,
     /// Requests refused for their framing.
     pub bad_requests: AtomicU64,
     /// Panics caught; each is a bug.
@@ -83,16 +91,19 @@ pub(super) fn count(counter: &AtomicU64) {
 pub(super) struct Shared {
     pub limits: Limits,
     pub counters: Counters,
+    /// Who speaks the PROXY protocol.
+    announcers: Trust,
     total: AtomicUsize,
     clients: Mutex<HashMap<IpAddr, usize>>,
     draining: AtomicBool,
 }
 
 impl Shared {
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, announcers: Trust) -> Self {
         Self {
             limits,
             counters: Counters::default(),
+            announcers,
             total: AtomicUsize::new(0),
             clients: Mutex::default(),
             draining: AtomicBool::new(false),
@@ -107,24 +118,30 @@ impl Shared {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// Takes in one connection; `None` is a refusal, already counted. `peer` is `None` for Unix sockets.
-    pub fn admit(self: &Arc<Self>, peer: Option<IpAddr>, live: &Arc<Live>) -> Option<Permit> {
+    /// Whether this peer must say for whom it connects.
+    pub fn announces(&self, peer: Peer) -> bool {
+        self.announcers.covers(match peer {
+            Peer::Ip(address) => gate::Peer::Ip(address),
+            Peer::Unix => gate::Peer::Unix,
+        })
+    }
+
+    /// Takes in one connection; `None` is a refusal, already counted. Who announces visitors is bound by the total
+    /// only, each visitor by its own limit: [`Permit::for_client`].
+    pub fn admit(self: &Arc<Self>, peer: Peer, live: &Arc<Live>) -> Option<Permit> {
         if self.total.fetch_add(1, Ordering::AcqRel) >= self.limits.connections {
             self.total.fetch_sub(1, Ordering::AcqRel);
             count(&self.counters.refused_total);
             return None;
         }
-        let client = peer.map(|ip| ip.to_canonical()).filter(|ip| !self.is_exempt(ip)).map(client_key);
-        if let Some(client) = client
-            && !self.enter(client)
-        {
-            self.total.fetch_sub(1, Ordering::AcqRel);
-            count(&self.counters.refused_client);
-            return None;
-        }
-        count(&self.counters.accepted);
         live.open.fetch_add(1, Ordering::AcqRel);
-        Some(Permit { shared: Arc::clone(self), live: Arc::clone(live), client })
+        let permit = Permit { shared: Arc::clone(self), live: Arc::clone(live), client: None };
+        let permit = match peer {
+            Peer::Ip(address) if !self.announces(peer) => permit.for_client(address.ip())?,
+            Peer::Ip(_) | Peer::Unix => permit,
+        };
+        count(&self.counters.accepted);
+        Some(permit)
     }
 
     fn is_exempt(&self, ip: &IpAddr) -> bool {
@@ -190,6 +207,23 @@ pub(super) struct Permit {
     client: Option<IpAddr>,
 }
 
+impl Permit {
+    /// Counts the connection as this client's; `None` is a refusal, already counted.
+    pub fn for_client(mut self, ip: IpAddr) -> Option<Self> {
+        let ip = ip.to_canonical();
+        if self.client.is_some() || self.shared.is_exempt(&ip) {
+            return Some(self);
+        }
+        let client = client_key(ip);
+        if !self.shared.enter(client) {
+            count(&self.shared.counters.refused_client);
+            return None;
+        }
+        self.client = Some(client);
+        Some(self)
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.shared.total.fetch_sub(1, Ordering::AcqRel);
@@ -204,16 +238,18 @@ impl Drop for Permit {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
     use super::*;
 
     fn shared(connections: usize, per_client: usize) -> Arc<Shared> {
         let exempt = vec!["10.0.0.0/8".parse().unwrap()];
         let limits = Limits { connections, connections_per_client: per_client, exempt, ..Limits::default() };
-        Arc::new(Shared::new(limits))
+        Arc::new(Shared::new(limits, Trust::default()))
     }
 
     fn admit(shared: &Arc<Shared>, peer: &str, live: &Arc<Live>) -> Option<Permit> {
-        shared.admit(Some(peer.parse().unwrap()), live)
+        shared.admit(Peer::Ip(SocketAddr::new(peer.parse().unwrap(), 1)), live)
     }
 
     #[test]

@@ -2,12 +2,17 @@
 //!
 //! Knows bytes and connections; never who somebody is or what they may do: that is the gate's answer alone.
 
+mod announce;
+mod chunks;
 mod connection;
+mod desk;
 mod drain;
 mod error;
 mod framing;
 mod gate;
 mod guard;
+mod http1;
+mod http2;
 mod limits;
 mod listen;
 mod monitor;
@@ -15,8 +20,11 @@ mod notify;
 mod redirect;
 mod reply;
 mod sniff;
+mod socket;
+mod stamps;
 mod stream;
 mod sweep;
+mod takers;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -37,6 +45,7 @@ use hyper::{Request, Response};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
+use crate::gate::Trust;
 
 pub use connection::{Connection, Peer};
 pub use error::ServeError;
@@ -94,6 +103,8 @@ pub struct Settings {
     pub monitor: Option<SocketAddr>,
     /// Sockets handed over by systemd; empty when there are none.
     pub inherited: Inherited,
+    /// Peers that must open with a PROXY header, before TLS too; nobody else may. The default is nobody.
+    pub proxy_protocol: Trust,
     /// Where "now" comes from, for the dates of certificates.
     pub clock: Clock,
 }
@@ -127,7 +138,7 @@ impl<H: Handle> Server<H> {
             None => None,
         };
         let bound = listen::bind(&settings.listen, &settings.inherited, count)?;
-        let shared = Arc::new(Shared::new(settings.limits));
+        let shared = Arc::new(Shared::new(settings.limits, settings.proxy_protocol));
         let monitor = settings.monitor.map(|address| monitor::bind(address, &shared, health)).transpose()?;
         let mut server = Self {
             workers: Vec::with_capacity(count),

@@ -20,7 +20,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Semaphore, oneshot};
 
 use super::error::ServeError;
-use super::guard::caught;
+use super::guard::Caught;
 use super::limits::Shared;
 use super::listen;
 
@@ -132,7 +132,7 @@ async fn accept(bound: Bound) {
             builder.timer(TokioTimer::new()).header_read_timeout(TIMEOUT).keep_alive(false).half_close(false);
             let connection = builder.serve_connection(TokioIo::new(stream), service);
             // A watcher that leaves early or dawdles is nobody's concern.
-            let _ = caught(tokio::time::timeout(2 * TIMEOUT, connection), &shared).await;
+            let _ = Caught::new(tokio::time::timeout(2 * TIMEOUT, connection), &shared).await;
         }));
     }
 }

@@ -1,6 +1,7 @@
 //! The body type of every answer, and the few answers that are given before the gate is asked.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -10,11 +11,14 @@ use hyper::Response;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::BoxError;
-use super::sweep::InFlight;
+use super::stamps::{InFlight, Tick};
+use super::takers::Taker;
 
 /// A body of ours, or the gate's. Holds the mark that its request is still running.
 pub(super) struct Reply<B> {
     content: Content<B>,
+    /// Told how the answer is taken; `None` on HTTP/1, where the socket says it.
+    taken: Option<(Rc<Taker>, Tick)>,
     _running: InFlight,
 }
 
@@ -24,15 +28,19 @@ enum Content<B> {
 }
 
 /// The gate's answer, marked as running until it is sent.
-pub(super) fn from_gate<B>(response: Response<B>, running: InFlight) -> Response<Reply<B>> {
-    response.map(|body| Reply { content: Content::Gate(body), _running: running })
+pub(super) fn from_gate<B>(
+    response: Response<B>,
+    running: InFlight,
+    taken: Option<(Rc<Taker>, Tick)>,
+) -> Response<Reply<B>> {
+    response.map(|body| Reply { content: Content::Gate(body), taken, _running: running })
 }
 
 /// An answer of our own: a line of plain text that is not kept anywhere.
 pub(super) fn own<B>(response: Response<&'static str>, running: InFlight) -> Response<Reply<B>> {
     response.map(|text| {
         let content = Content::Own((!text.is_empty()).then(|| Bytes::from_static(text.as_bytes())));
-        Reply { content, _running: running }
+        Reply { content, taken: None, _running: running }
     })
 }
 
@@ -55,12 +63,17 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for Reply<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match &mut self.content {
-            Content::Own(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            Content::Gate(body) => {
-                Pin::new(body).poll_frame(context).map(|frame| frame.map(|frame| frame.map_err(Into::into)))
-            }
+        if let Some((taker, _)) = &self.taken {
+            taker.asks();
         }
+        let frame = match &mut self.content {
+            Content::Own(text) => return Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Content::Gate(body) => Pin::new(body).poll_frame(context),
+        };
+        if let (Some((taker, tick)), Poll::Ready(Some(Ok(_)))) = (&self.taken, &frame) {
+            taker.has(tick.now());
+        }
+        frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {

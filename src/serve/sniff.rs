@@ -1,8 +1,10 @@
 //! Reads along with hyper's HTTP/1 parser for what that parser hides: `#` in a target, a `Content-Length` beside
 //! `Transfer-Encoding`, lines that end in a bare line feed. It changes no byte and only ever adds refusals.
 //!
-//! Follows heads and bodies of announced length exactly; after a chunked body or an upgrade it stops looking,
-//! which leaves hyper's own, safe, treatment (chunked wins, the length is dropped, the connection closes).
+//! Follows heads and bodies exactly; after an upgrade, or a chunk that two programs could read in two ways, it stops
+//! looking, which leaves hyper's own, safe, treatment (it refuses the chunk, and the connection closes).
+
+use super::chunks::{Chunks, Step};
 
 /// Longest part of a line that is looked at: enough for the names and a length.
 const KEPT: usize = 64;
@@ -19,6 +21,7 @@ pub(super) struct Sniffer {
 enum State {
     Head,
     Body(u64),
+    Chunks(Chunks),
     Lost,
 }
 
@@ -59,6 +62,11 @@ impl Sniffer {
         self.state == State::Head && (self.head.lines > 0 || self.line.length > 0)
     }
 
+    /// Whether all bytes so far were whole requests, so that the next one begins one.
+    pub fn at_rest(&self) -> bool {
+        self.state == State::Head && self.head.lines == 0 && self.line.length == 0
+    }
+
     /// Whether a body of announced length has not arrived in full.
     pub fn in_body(&self) -> bool {
         matches!(self.state, State::Body(_))
@@ -80,6 +88,15 @@ impl Sniffer {
                     bytes = bytes.get(here..).unwrap_or_default();
                     let left = left.saturating_sub(here as u64);
                     self.state = if left == 0 { State::Head } else { State::Body(left) };
+                }
+                State::Chunks(chunks) => {
+                    let (step, rest) = chunks.feed(bytes);
+                    bytes = rest;
+                    self.state = match step {
+                        Step::More(chunks) => State::Chunks(chunks),
+                        Step::End => State::Head,
+                        Step::Lost => State::Lost,
+                    };
                 }
                 State::Head => bytes = self.feed_head(bytes, &mut seen),
             }
@@ -165,7 +182,8 @@ impl Head {
     fn next(&self) -> State {
         match self.length {
             // Nothing after a bad head is looked at: its answer ends the connection.
-            _ if self.is_bad() || self.chunked || self.upgrade => State::Lost,
+            _ if self.is_bad() || self.upgrade => State::Lost,
+            _ if self.chunked => State::Chunks(Chunks::START),
             Some(length) if length > 0 => State::Body(length),
             _ => State::Head,
         }
@@ -208,6 +226,19 @@ mod tests {
             heads += seen.heads;
         }
         assert_eq!((heads, bad), (2, Some(2)));
+    }
+
+    #[test]
+    fn what_follows_a_chunked_body_is_looked_at_as_well() {
+        let text = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n#\n\r\n0\r\n\r\n";
+        let mut sniffer = Sniffer::new();
+        assert_eq!(sniffer.feed(text.as_bytes()), Seen { heads: 1, first_bad: None });
+        assert!(sniffer.at_rest());
+        let next = "GET / HTTP/1.1\nHost: a\r\n\r\n";
+        assert_eq!(sniffer.feed(next.as_bytes()), Seen { heads: 1, first_bad: Some(1) });
+        let mut sniffer = Sniffer::new();
+        sniffer.feed(text.replace("2\r\n#", "2\n#").as_bytes());
+        assert!(sniffer.is_lost() && !sniffer.at_rest());
     }
 
     #[test]

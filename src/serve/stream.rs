@@ -1,29 +1,19 @@
-//! The bytes of one connection: plain, Unix or TLS, stamped for the sweep and read along by the sniffer.
+//! The bytes of one connection, stamped for the sweep and read along by the sniffer.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::server::TlsStream;
 
 use super::limits::Permit;
 use super::sniff::Sniffer;
-use super::sweep::Stamps;
+use super::socket::Socket;
+use super::stamps::Stamps;
 
 /// An HTTP/2 preface and the head of the first frame.
 const PREFACE: usize = 24 + 9;
-
-/// A socket of any kind.
-#[derive(Debug)]
-pub(super) enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
 
 /// A socket with what belongs to its connection; after an upgrade it lives on in the tunnel.
 #[derive(Debug)]
@@ -31,41 +21,39 @@ pub(super) struct Stream {
     socket: Socket,
     stamps: Arc<Stamps>,
     reader: Reader,
-    _permit: Permit,
+    permit: Permit,
 }
 
 #[derive(Debug)]
 enum Reader {
-    Http1 { sniffer: Sniffer, heads: u64, first_bad: Arc<AtomicU64> },
+    Http1 { sniffer: Sniffer, heads: u64 },
     Http2 { preface_left: usize },
 }
 
 impl Stream {
-    /// For HTTP/1; `first_bad` becomes the number, from one, of the first request that must be refused.
-    pub fn http1(socket: Socket, stamps: Arc<Stamps>, permit: Permit, first_bad: Arc<AtomicU64>) -> Self {
-        let reader = Reader::Http1 { sniffer: Sniffer::new(), heads: 0, first_bad };
-        Self { socket, stamps, reader, _permit: permit }
+    /// For HTTP/1, from the beginning of a request.
+    pub fn http1(socket: Socket, stamps: Arc<Stamps>, permit: Permit) -> Self {
+        stamps.found_bad(0);
+        Self { socket, stamps, reader: Reader::Http1 { sniffer: Sniffer::new(), heads: 0 }, permit }
     }
 
     pub fn http2(socket: Socket, stamps: Arc<Stamps>, permit: Permit) -> Self {
-        Self { socket, stamps, reader: Reader::Http2 { preface_left: PREFACE }, _permit: permit }
+        Self { socket, stamps, reader: Reader::Http2 { preface_left: PREFACE }, permit }
     }
 
-    fn wrote(&self, result: &Poll<io::Result<usize>>) {
-        match result {
-            Poll::Pending => self.stamps.write_waits(),
-            Poll::Ready(_) => self.stamps.wrote(),
-        }
+    /// The socket and the right to it, without what was for HTTP.
+    pub fn into_socket(self) -> (Socket, Permit) {
+        (self.socket, self.permit)
     }
 }
 
 impl Reader {
     fn took(&mut self, bytes: &[u8], stamps: &Stamps) {
         match self {
-            Self::Http1 { sniffer, heads, first_bad } => {
+            Self::Http1 { sniffer, heads } => {
                 let seen = sniffer.feed(bytes);
                 if let Some(at) = seen.first_bad {
-                    first_bad.store(*heads + at, Relaxed);
+                    stamps.found_bad(*heads + at);
                 }
                 *heads += seen.heads;
                 if seen.heads > 0 {
@@ -85,8 +73,13 @@ impl Reader {
         }
     }
 
-    fn in_body(&self) -> bool {
-        matches!(self, Self::Http1 { sniffer, .. } if sniffer.in_body())
+    fn waits(&self, stamps: &Stamps) {
+        if let Self::Http1 { sniffer, .. } = self {
+            stamps.rests(sniffer.at_rest());
+            if sniffer.in_body() && stamps.is_busy() {
+                stamps.body_waits();
+            }
+        }
     }
 }
 
@@ -94,17 +87,14 @@ impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
-        let result = match &mut this.socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_read(cx, buf),
-            Socket::Unix(socket) => Pin::new(socket).poll_read(cx, buf),
-            Socket::Tls(socket) => Pin::new(socket.as_mut()).poll_read(cx, buf),
-        };
+        let result = Pin::new(&mut this.socket).poll_read(cx, buf);
         let taken = buf.filled().get(before..).unwrap_or_default();
         if !taken.is_empty() {
+            this.stamps.rests(false);
             this.stamps.body_moves();
             this.reader.took(taken, &this.stamps);
-        } else if result.is_pending() && this.reader.in_body() && this.stamps.is_busy() {
-            this.stamps.body_waits();
+        } else if result.is_pending() {
+            this.reader.waits(&this.stamps);
         }
         result
     }
@@ -113,35 +103,28 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let result = match &mut this.socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_write(cx, buf),
-            Socket::Unix(socket) => Pin::new(socket).poll_write(cx, buf),
-            Socket::Tls(socket) => Pin::new(socket.as_mut()).poll_write(cx, buf),
-        };
-        this.wrote(&result);
+        let result = Pin::new(&mut this.socket).poll_write(cx, buf);
+        match &result {
+            Poll::Pending => this.stamps.write_waits(),
+            Poll::Ready(_) => this.stamps.wrote(),
+        }
         result
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let result = match &mut this.socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_flush(cx),
-            Socket::Unix(socket) => Pin::new(socket).poll_flush(cx),
-            Socket::Tls(socket) => Pin::new(socket.as_mut()).poll_flush(cx),
-        };
+        let result = Pin::new(&mut this.socket).poll_flush(cx);
         if result.is_pending() {
             this.stamps.write_waits();
+        } else {
+            this.stamps.flushed();
         }
         result
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let result = match &mut this.socket {
-            Socket::Tcp(socket) => Pin::new(socket).poll_shutdown(cx),
-            Socket::Unix(socket) => Pin::new(socket).poll_shutdown(cx),
-            Socket::Tls(socket) => Pin::new(socket.as_mut()).poll_shutdown(cx),
-        };
+        let result = Pin::new(&mut this.socket).poll_shutdown(cx);
         if result.is_pending() {
             this.stamps.write_waits();
         }

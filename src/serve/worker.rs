@@ -16,15 +16,16 @@ use super::Handle;
 use super::connection;
 use super::connection::{Arrived, Peer};
 use super::drain;
-use super::guard::caught;
+use super::guard::Caught;
 use super::limits::Live;
 use super::limits::Shared;
 use super::listen::Accepts;
 use super::listen::Door;
-use super::stream::Socket;
+use super::socket::Socket;
+use super::stamps::Tick;
 use super::sweep;
 use super::sweep::Register;
-use super::sweep::Tick;
+use super::takers::Takers;
 
 /// How long to wait when the machine has no descriptors or memory left for another connection.
 const BREATHER: Duration = Duration::from_millis(100);
@@ -50,6 +51,7 @@ pub(super) struct Core<H: Handle> {
     pub tls: RefCell<Option<Arc<ServerConfig>>>,
     pub shared: Arc<Shared>,
     pub register: Register,
+    pub takers: Rc<Takers>,
     pub tick: Tick,
     pub live: Arc<Live>,
     current: RefCell<(Arc<H>, Rc<H::Worker>)>,
@@ -101,6 +103,7 @@ async fn run<H: Handle>(
         tls: RefCell::new(start.config),
         shared: start.shared,
         register: Register::default(),
+        takers: Rc::default(),
         tick: Tick::new(),
         live: Arc::default(),
         current: RefCell::new((start.gate, worker)),
@@ -117,6 +120,7 @@ async fn run<H: Handle>(
     };
     drop(tokio::task::spawn_local(sweep::run(
         core.register.clone(),
+        Rc::clone(&core.takers),
         core.tick.clone(),
         Arc::clone(&core.shared),
     )));
@@ -233,16 +237,14 @@ async fn bear(error: &io::Error) {
 }
 
 fn take_in<H: Handle>(socket: Socket, peer: Option<SocketAddr>, about: About, core: &Rc<Core<H>>) {
-    let Some(permit) = core.shared.admit(peer.map(|peer| peer.ip()), &core.live) else {
+    let peer = peer.map_or(Peer::Unix, Peer::Ip);
+    let announces = core.shared.announces(peer);
+    let Some(permit) = core.shared.admit(peer, &core.live) else {
         tracing::debug!("a connection is refused: too many are open");
         return;
     };
-    let peer = peer.map_or(Peer::Unix, Peer::Ip);
     let About { secure, port, https_port, .. } = about;
-    let arrived = Arrived { socket, peer, local_port: port, secure, https_port, permit };
-    let core = Rc::clone(core);
-    drop(tokio::task::spawn_local(async move {
-        let shared = Arc::clone(&core.shared);
-        caught(connection::serve(core, arrived), &shared).await;
-    }));
+    let arrived = Arrived { socket, peer, local_port: port, secure, announces, https_port, permit };
+    let serve = connection::serve(Rc::clone(core), arrived);
+    drop(tokio::task::spawn_local(Caught::new(serve, &core.shared)));
 }

@@ -1,0 +1,80 @@
+//! Where one connection's requests are looked at and handed on: refused for their framing, sent to https, or the gate's.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::Version;
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+
+use super::Connection;
+use super::Handle;
+use super::framing;
+use super::limits::count;
+use super::redirect;
+use super::reply;
+use super::reply::Reply;
+use super::stamps::Stamps;
+use super::takers::Taker;
+use super::worker::Core;
+
+/// Where one connection's requests are looked at and handed on.
+pub(super) struct Desk<H: Handle> {
+    core: Rc<Core<H>>,
+    about: Connection,
+    https_port: Option<u16>,
+    stamps: Arc<Stamps>,
+    requests: Cell<u64>,
+}
+
+impl<H: Handle> Desk<H> {
+    pub fn new(
+        core: &Rc<Core<H>>,
+        about: Connection,
+        https_port: Option<u16>,
+        stamps: &Arc<Stamps>,
+    ) -> Self {
+        Self { core: Rc::clone(core), about, https_port, stamps: Arc::clone(stamps), requests: Cell::new(0) }
+    }
+
+    pub fn core(&self) -> &Rc<Core<H>> {
+        &self.core
+    }
+
+    pub fn stamps(&self) -> &Arc<Stamps> {
+        &self.stamps
+    }
+
+    /// Answers a request; `taker` is told how an HTTP/2 answer is taken.
+    pub async fn answer(
+        &self,
+        request: Request<Incoming>,
+        taker: Option<Rc<Taker>>,
+    ) -> Response<Reply<H::Body>> {
+        let running = self.stamps.run();
+        let taken = taker.map(|taker| (taker, self.core.tick.clone()));
+        if let Some(fault) = self.fault(&request) {
+            count(&self.core.shared.counters.bad_requests);
+            return reply::own(fault.answer(request.version() == Version::HTTP_2), running);
+        }
+        let (gate, worker) = self.core.current();
+        if let Some(port) = self.https_port {
+            let answer =
+                redirect::answer(request.uri(), request.headers(), port, |host| gate.knows_host(host));
+            return reply::own(answer, running);
+        }
+        reply::from_gate(gate.handle(worker, &self.about, request).await, running, taken)
+    }
+
+    fn fault(&self, request: &Request<Incoming>) -> Option<framing::Fault> {
+        // Requests of an HTTP/1 connection arrive here one after the other, in the order of the bytes.
+        let number = self.requests.get() + 1;
+        self.requests.set(number);
+        let first_bad = self.stamps.first_bad();
+        if first_bad != 0 && number >= first_bad {
+            return Some(framing::Fault::Head);
+        }
+        framing::check(request.method(), request.uri(), request.version(), request.headers()).err()
+    }
+}

@@ -1,0 +1,88 @@
+//! HTTP/2 on one connection, with a bound on everything that a visitor can make us keep or do.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+
+use super::BoxError;
+use super::Handle;
+use super::desk::Desk;
+use super::limits::Limits;
+use super::limits::Permit;
+use super::socket::Socket;
+use super::stamps::Order;
+use super::stream::Stream;
+use super::takers::{LocalExecutor, Taker};
+
+/// How often a silent client is asked whether it is there, and how long it may take to say so.
+const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(20));
+
+/// Resets that a client may cause before the connection ends (CVE-2023-44487 and its kin).
+const RESETS: usize = 20;
+
+/// Bytes of an answer that may wait for a visitor to take them, a stream.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Bytes of bodies that a visitor may send before they are read, a stream and in all: what a fast line holds.
+const WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// Serves requests until the connection is over.
+pub(super) async fn run<H: Handle>(desk: Desk<H>, socket: Socket, permit: Permit) {
+    let (core, stamps) = (Rc::clone(desk.core()), Arc::clone(desk.stamps()));
+    let executor = LocalExecutor {
+        shared: Arc::clone(&core.shared),
+        takers: Rc::clone(&core.takers),
+        next: Rc::default(),
+    };
+    let desk = Rc::new(desk);
+    let service = service_fn({
+        let next = Rc::clone(&executor.next);
+        move |request| {
+            let (desk, taker) = (Rc::clone(&desk), Rc::new(Taker::default()));
+            next.replace(Some(Rc::clone(&taker)));
+            async move { Ok::<_, BoxError>(desk.answer(request, Some(taker)).await) }
+        }
+    });
+    let io = TokioIo::new(Stream::http2(socket, Arc::clone(&stamps), permit));
+    let mut connection = builder(&core.shared.limits, executor).serve_connection(io, service);
+    let mut ending = false;
+    let result = poll_fn(|cx| {
+        match stamps.order() {
+            Order::Nothing | Order::Park => {}
+            Order::Finish if ending => {}
+            Order::Finish => {
+                ending = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            Order::Cut => return Poll::Ready(Ok(())),
+        }
+        Pin::new(&mut connection).poll(cx)
+    })
+    .await;
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended with an error");
+    }
+}
+
+fn builder(limits: &Limits, executor: LocalExecutor) -> http2::Builder<LocalExecutor> {
+    let mut builder = http2::Builder::new(executor);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits.h2_streams)
+        .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(RESETS)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .keep_alive_interval(PING.0)
+        .keep_alive_timeout(PING.1);
+    builder
+}

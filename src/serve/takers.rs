@@ -1,0 +1,105 @@
+//! HTTP/2 answers that wait for their visitor: a stream's window can stay shut while its connection lives, so each
+//! stream is watched by itself. Ends streams; never connections.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use super::guard::Caught;
+use super::limits::Shared;
+use super::limits::count;
+use super::stamps::passed;
+
+/// How one answer is taken.
+#[derive(Debug, Default)]
+pub(super) struct Taker {
+    /// Since when the visitor has not taken the piece handed out last; zero: nothing waits.
+    waits: Cell<u64>,
+    listed: Cell<bool>,
+    cut: Cell<bool>,
+}
+
+impl Taker {
+    /// A piece of the answer is asked for: the one before is on its way.
+    pub fn asks(&self) {
+        self.waits.set(0);
+    }
+
+    /// A piece of the answer was handed out.
+    pub fn has(&self, now: u64) {
+        self.waits.set(now);
+    }
+}
+
+/// One worker's streams that wait; most never do, and never come here.
+#[derive(Debug, Default)]
+pub(super) struct Takers(RefCell<Vec<(Rc<Taker>, Waker)>>);
+
+impl Takers {
+    fn wait(&self, taker: &Rc<Taker>, task: &Waker) {
+        if !taker.listed.replace(true) {
+            self.0.borrow_mut().push((Rc::clone(taker), task.clone()));
+        }
+    }
+
+    /// Ends those that have waited too long.
+    pub fn sweep(&self, now: u64, shared: &Shared) {
+        self.0.borrow_mut().retain(|(taker, task)| {
+            let over = passed(taker.waits.get(), now, shared.limits.body_timeout);
+            if over {
+                count(&shared.counters.timed_out);
+                taker.cut.set(true);
+                task.wake_by_ref();
+            }
+            let stays = taker.waits.get() != 0 && !over;
+            taker.listed.set(stays);
+            stays
+        });
+    }
+}
+
+/// Starts one HTTP/2 connection's tasks on the worker's own thread.
+#[derive(Clone, Debug)]
+pub(super) struct LocalExecutor {
+    pub shared: Arc<Shared>,
+    pub takers: Rc<Takers>,
+    /// The taker of the request handed to the service last: hyper starts its task right after.
+    pub next: Rc<RefCell<Option<Rc<Taker>>>>,
+}
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, task: F) {
+        let task = Caught::new(task, &self.shared);
+        let taker = self.next.borrow_mut().take().unwrap_or_default();
+        drop(tokio::task::spawn_local(Watched { task, taker, takers: Rc::clone(&self.takers) }));
+    }
+}
+
+/// A stream's task, which ends when it is cut.
+struct Watched<F> {
+    task: Caught<F>,
+    taker: Rc<Taker>,
+    takers: Rc<Takers>,
+}
+
+impl<F: Future> Future for Watched<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.taker.cut.get() {
+            // What is dropped unfinished is reset.
+            return Poll::Ready(());
+        }
+        if Pin::new(&mut self.task).poll(cx).is_ready() {
+            self.taker.asks();
+            return Poll::Ready(());
+        }
+        if self.taker.waits.get() != 0 {
+            self.takers.wait(&self.taker, cx.waker());
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,31 @@
+//! `JupyterLab` as a person uses it: a notebook is opened in the browser, and its cell computes.
+
+use crate::chrome::Chrome;
+use crate::harness::jupyter::Jupyter;
+use crate::harness::stage::ALICE;
+use crate::harness::stage::Stage;
+use crate::sign_in::ask;
+
+const NOTEBOOK: &str = r#"{"cells":[{"cell_type":"code","id":"one","execution_count":null,"metadata":{},"outputs":[],
+"source":["6*7"]}],"metadata":{"kernelspec":{"display_name":"Python 3 (ipykernel)","language":"python","name":"python3"},
+"language_info":{"name":"python"}},"nbformat":4,"nbformat_minor":5}"#;
+
+#[tokio::test]
+async fn a_notebook_computes_behind_the_gateway() {
+    let app = Jupyter::start().await;
+    std::fs::write(app.folder().join("sum.ipynb"), NOTEBOOK).unwrap();
+    let stage = Stage::before(&format!("http://127.0.0.1:{}", app.port)).await;
+    let chrome = Chrome::start().await;
+    let notebook = format!("http://{}/lab/tree/sum.ipynb", stage.host);
+    ask(&chrome, &notebook, ALICE).await;
+    let letter = stage.gateway.letter_to(ALICE).await;
+    chrome.open(&letter.link).await;
+    chrome.find(".jp-Notebook .jp-Cell .cm-content").await;
+    // The kernel's name and a quiet mark: its WebSocket is open.
+    chrome.find(".jp-Notebook-ExecutionIndicator[data-status=idle]").await;
+    chrome.run("document.querySelector('.jp-Notebook .jp-Cell .cm-content').focus()").await;
+    let shift_and_enter = "\u{e008}\u{e007}";
+    chrome.client.active_element().await.unwrap().send_keys(shift_and_enter).await.unwrap();
+    let output = chrome.find(".jp-OutputArea-output").await;
+    assert_eq!(output.text().await.unwrap().trim(), "42");
+}
