@@ -3,6 +3,7 @@
 
 pub mod answer;
 mod body;
+mod check;
 mod client;
 mod identify;
 mod private;
@@ -176,6 +177,9 @@ impl Gate {
         request: Request<Incoming>,
         reference: &str,
     ) -> Response<Body> {
+        if check::asks(&self.parts.prefix, request.uri().path()) {
+            return self.check(worker, connection, &request, reference);
+        }
         let client = match client::client(&self.parts.trust, connection, request.headers()) {
             Ok(client) => client,
             Err(what) => return answer::plain(&Fault::Forwarding(what).shown(), reference),

@@ -16,13 +16,13 @@ use crate::identity::Identity;
 
 /// A yes. Only [`judge`] makes one.
 #[derive(Clone, Copy, Debug)]
-pub struct Granted<'a> {
+pub struct Granted<'a, 'w> {
     app: &'a Arc<App>,
     route: &'a Arc<Route>,
-    identity: Option<&'a Arc<Identity>>,
+    identity: Option<&'w Arc<Identity>>,
 }
 
-impl<'a> Granted<'a> {
+impl<'a, 'w> Granted<'a, 'w> {
     /// The app.
     #[must_use]
     pub const fn app(&self) -> &'a Arc<App> {
@@ -37,7 +37,7 @@ impl<'a> Granted<'a> {
 
     /// Whom to name to the app; `None`: nobody, every identity header is empty.
     #[must_use]
-    pub const fn identity(&self) -> Option<&'a Arc<Identity>> {
+    pub const fn identity(&self) -> Option<&'w Arc<Identity>> {
         self.identity
     }
 }
@@ -106,13 +106,13 @@ pub enum Refusal {
 ///
 /// # Errors
 /// [`Refusal`] says what is missing.
-pub fn judge<'a>(
+pub fn judge<'a, 'w>(
     host: &'a Host,
     target: &Target,
     method: &Method,
     client: Option<IpAddr>,
-    who: Option<Asker<'a>>,
-) -> Result<Granted<'a>, Refusal> {
+    who: Option<Asker<'w>>,
+) -> Result<Granted<'a, 'w>, Refusal> {
     let app = host.app.as_ref().ok_or(Refusal::NoApp)?;
     judge_app(&host.site, app, target, method, client, who)
 }
@@ -121,14 +121,14 @@ pub fn judge<'a>(
 ///
 /// # Errors
 /// [`Refusal`] says what is missing.
-pub fn judge_app<'a>(
+pub fn judge_app<'a, 'w>(
     site: &Site,
     app: &'a Arc<App>,
     target: &Target,
     method: &Method,
     client: Option<IpAddr>,
-    who: Option<Asker<'a>>,
-) -> Result<Granted<'a>, Refusal> {
+    who: Option<Asker<'w>>,
+) -> Result<Granted<'a, 'w>, Refusal> {
     let route = if target.odd {
         for route in app.strict() {
             admit(site, app, route, who, true)?;
