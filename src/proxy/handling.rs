@@ -69,7 +69,7 @@ pub fn stripped<'a>(route: &Route, app: &App, target: &'a Target) -> Result<Cow<
 }
 
 fn may_lie_below_a_prefix(app: &App, target: &Target) -> bool {
-    let prefixes = || app.routes.iter().filter_map(|route| route.handling.strip_prefix.as_deref());
+    let prefixes = || app.routes().iter().filter_map(|route| route.handling.strip_prefix.as_deref());
     if prefixes().next().is_none() {
         return false;
     }
@@ -117,7 +117,7 @@ pub(super) fn answer(headers: &mut HeaderMap, handling: &Handling) {
 
 /// Whether a route of the app sets this field itself: it may not come behind a body either.
 pub(super) fn is_set(app: &App, name: &HeaderName) -> bool {
-    let mut fields = app.routes.iter().flat_map(|route| &route.handling.request_headers);
+    let mut fields = app.routes().iter().flat_map(|route| &route.handling.request_headers);
     fields.any(|(set, _)| fold::same(set.as_str(), name.as_str()))
 }
 
