@@ -172,7 +172,7 @@ fn upgrades(keys: &Reader<'_>) -> Vec<String> {
         let name = text.to_ascii_lowercase();
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(&b);
         let bare = name.split('/').next().unwrap_or_default();
-        if ["h2c", "h2", "http", "tls"].contains(&bare) {
+        if ["h2c", "h2", "h3", "http", "tls"].contains(&bare) {
             return Err("inside of it a visitor could ask for anything, past every rule: leave it out".into());
         }
         if name == "*" || (!name.is_empty() && name.bytes().all(token)) {
