@@ -217,19 +217,15 @@ mod tests {
             handling: Handling { strip_prefix: prefix.map(str::to_owned), ..Handling::default() },
             ignore_case: false,
         };
-        App {
-            name: String::new(),
-            origin: Origin::parse("https://a.example.com").unwrap(),
-            allow: None,
-            routes: vec![Arc::new(route(prefix, Some(prefix))), Arc::new(route("/", None))],
-        }
+        let routes = vec![Arc::new(route(prefix, Some(prefix))), Arc::new(route("/", None))];
+        App::new(String::new(), Origin::parse("https://a.example.com").unwrap(), None, routes)
     }
 
     /// What stays of a path of the route that strips `prefix`; `None`: it is refused.
     fn cut(prefix: &str, asked: &str) -> Option<String> {
         let app = app(prefix);
         let target = Target::parse(true, "a.example.com", asked).unwrap();
-        stripped(&app.routes[0], &app, &target).ok().map(Cow::into_owned)
+        stripped(&app.routes()[0], &app, &target).ok().map(Cow::into_owned)
     }
 
     /// Whatever is cut, what stays means what stood behind the prefix in the path that was judged.
