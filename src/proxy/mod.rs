@@ -5,6 +5,7 @@ mod cookies;
 mod error;
 mod fold;
 mod forwarded;
+mod handling;
 mod hop;
 mod identity;
 mod patience;
@@ -27,20 +28,22 @@ use http::Method;
 use http::Request;
 use http::Response;
 use http::StatusCode;
-use http::Uri;
 use http::Version;
 use http::header;
-use http::uri::PathAndQuery;
+use http::request;
+use http::response;
 use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 
 pub use error::ForwardError;
+pub use handling::{basic_user, kept_from_answers, kept_from_requests, stripped};
 pub use identity::IdentityHeaderValues;
 pub use stream::Stream;
 
 use crate::identity::CookieNames;
 use crate::policy::App;
+use crate::policy::Handling;
 use crate::policy::IdentityHeaders;
 use crate::policy::Permitted;
 use crate::policy::RouteLimits;
@@ -126,50 +129,52 @@ impl Proxy {
         let upload = Upload::new(body, http2, route.limits.max_body, self.body_timeout, app)?;
         let flow = upload.flow();
 
+        let method = head.method.clone();
+        let outgoing = self.outgoing(permitted, target, head, upload, &visit)?;
+        let (live, answer) =
+            self.exchange(permitted.upstream(), outgoing, flow.as_deref(), &route.limits).await?;
+        let (head_back, body) = answer.into_parts();
+        if head_back.status.is_informational() {
+            return Err(ForwardError::Broken("it switched protocols unasked".to_owned()));
+        }
+        let stream =
+            Stream::new(body, live, Rc::clone(&self.pool), app.clone(), flow, route.limits.idle_timeout);
+        Ok(incoming(head_back, stream, &method, &visit, &route.handling))
+    }
+
+    /// The request as the app gets it: what is not for the app is taken out, what it is told is put in.
+    fn outgoing(
+        &self,
+        permitted: &Permitted,
+        target: &Target,
+        head: request::Parts,
+        upload: Upload,
+        visit: &Visit<'_>,
+    ) -> Result<Request<Upload>, ForwardError> {
         let mut outgoing = Request::new(upload);
-        *outgoing.uri_mut() = address(target, &head.uri)?;
+        *outgoing.uri_mut() = handling::address(permitted, target, &head.uri)?;
         *outgoing.headers_mut() = head.headers;
         let headers = outgoing.headers_mut();
         let declared = headers.remove(header::CONTENT_LENGTH).is_some();
         let wants_trailers = hop::strip(headers);
         fold::remove_if(headers, {
-            let tables = tables(app);
+            let tables = tables(permitted.app());
             move |name| fold::is_spoof(name, &tables)
         });
         cookies::clean_request(headers, visit.cookies);
         if visit.consumed_authorization {
             headers.remove(header::AUTHORIZATION);
         }
+        handling::request(headers, permitted);
         if wants_trailers {
             hop::offer_trailers(headers);
         }
-        forwarded::set(headers, &visit);
+        forwarded::set(headers, visit);
         self.via.append(headers, head.version);
-        set_identity(headers, permitted, &visit);
+        set_identity(headers, permitted, visit);
         frame(&mut outgoing, declared, &head.method);
-        *outgoing.method_mut() = head.method.clone();
-
-        let (live, answer) =
-            self.exchange(permitted.upstream(), outgoing, flow.as_deref(), &route.limits).await?;
-        let (mut head_back, body) = answer.into_parts();
-        if head_back.status.is_informational() {
-            return Err(ForwardError::Broken("it switched protocols unasked".to_owned()));
-        }
-        let stream =
-            Stream::new(body, live, Rc::clone(&self.pool), app.clone(), flow, route.limits.idle_timeout);
-        let mut answer = Response::new(stream);
-        *answer.status_mut() = head_back.status;
-        *answer.headers_mut() = head_back.headers;
-        // Only there where it is not the usual one.
-        if let Some(reason) = head_back.extensions.remove::<ReasonPhrase>() {
-            answer.extensions_mut().insert(reason);
-        }
-        let headers = answer.headers_mut();
-        let length = headers.remove(header::CONTENT_LENGTH);
-        hop::strip(headers);
-        cookies::clean_answer(headers, visit.cookies);
-        frame_answer(&mut answer, length, &head.method);
-        Ok(answer)
+        *outgoing.method_mut() = head.method;
+        Ok(outgoing)
     }
 
     /// Asks on an idle connection, else on a new one. Once more on a new one when the idle one turns out closed and
@@ -204,6 +209,29 @@ impl Proxy {
     }
 }
 
+/// The app's answer as the visitor gets it.
+fn incoming(
+    mut head: response::Parts,
+    stream: Stream,
+    method: &Method,
+    visit: &Visit<'_>,
+    handling: &Handling,
+) -> Response<Stream> {
+    let mut answer = Response::new(stream);
+    *answer.status_mut() = head.status;
+    *answer.headers_mut() = head.headers;
+    if let Some(phrase) = head.extensions.remove::<ReasonPhrase>() {
+        answer.extensions_mut().insert(phrase);
+    }
+    let headers = answer.headers_mut();
+    let length = headers.remove(header::CONTENT_LENGTH);
+    hop::strip(headers);
+    cookies::clean_answer(headers, visit.cookies);
+    handling::answer(headers, handling);
+    frame_answer(&mut answer, length, method);
+    answer
+}
+
 /// Header names of every table of an app: reserved on all its routes, for the app believes them on all.
 fn tables(app: &App) -> Vec<&str> {
     let mut names = Vec::new();
@@ -213,18 +241,6 @@ fn tables(app: &App) -> Vec<&str> {
         }
     }
     names
-}
-
-/// Path and query exactly as judged.
-fn address(target: &Target, asked: &Uri) -> Result<Uri, ForwardError> {
-    let exact = match asked.path_and_query() {
-        Some(same) if same.as_str() == target.raw => same.clone(),
-        _ => PathAndQuery::try_from(target.raw.as_str())
-            .ok()
-            .filter(|parsed| parsed.as_str() == target.raw)
-            .ok_or_else(|| ForwardError::VisitorBody("the path cannot be written".to_owned()))?,
-    };
-    Ok(Uri::from(exact))
 }
 
 /// On a route where nobody was let in by name, nobody is named, whatever the gate holds.

@@ -3,10 +3,11 @@
 
 use std::future::Future;
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
@@ -66,7 +67,7 @@ pub(super) async fn serve<H: Handle>(core: Rc<Core<H>>, mut arrived: Arrived) {
     };
     let _entry = enter(&stamps).await;
     // A silent visitor costs no more than its socket.
-    if !readable(&arrived.socket, &stamps).await {
+    if !readable(&stamps, |cx| arrived.socket.poll_first(cx)).await {
         return;
     }
     if arrived.announces {
@@ -91,16 +92,16 @@ pub(super) async fn serve<H: Handle>(core: Rc<Core<H>>, mut arrived: Arrived) {
         // On the heap for as long as it is needed: what waits for the next request should be small.
         let Some(parked) = Box::pin(http1::run(desk(&about), socket, permit)).await else { return };
         (socket, permit) = parked;
-        if !readable(&socket, &stamps).await {
+        if !readable(&stamps, |cx| socket.poll_next(cx)).await {
             return close(socket, &stamps).await;
         }
     }
 }
 
 /// Waits until there is something to read; false when the connection is to end instead.
-async fn readable(socket: &Socket, stamps: &Stamps) -> bool {
+async fn readable(stamps: &Stamps, poll: impl Fn(&mut Context<'_>) -> Poll<io::Result<()>>) -> bool {
     poll_fn(|cx| {
-        let readable = socket.poll_readable(cx).is_ready();
+        let readable = poll(cx).is_ready();
         match stamps.order() {
             Order::Cut => Poll::Ready(false),
             // What has arrived is served; who never asked anything may be about to, and is cut a little later.

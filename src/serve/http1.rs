@@ -16,6 +16,7 @@ use super::Handle;
 use super::desk::Desk;
 use super::limits::Limits;
 use super::limits::Permit;
+use super::limits::count;
 use super::socket::Socket;
 use super::stamps::Order;
 use super::stream::Stream;
@@ -59,6 +60,7 @@ pub(super) async fn run<H: Handle>(
     match result {
         None => {
             stamps.parked();
+            count(&core.shared.counters.parked);
             let parts = connection.into_parts()?;
             // Empty lines before the next request may be there; anything else contradicts the stamps.
             let clean = parts.read_buf.iter().all(|byte| matches!(byte, b'\r' | b'\n'));

@@ -74,6 +74,8 @@ pub struct Counters {
     pub announcements_refused: AtomicU64,
     /// Connections cut by a time-out, and HTTP/2 answers that were not taken in time.
     pub timed_out: AtomicU64,
+    /// Times that an idle connection gave back what it needs for requests.
+    pub parked: AtomicU64,
     /// Requests refused for their framing.
     pub bad_requests: AtomicU64,
     /// Panics caught; each is a bug.

@@ -17,8 +17,18 @@ pub(super) enum Socket {
 }
 
 impl Socket {
+    /// Ready when the first bytes, or the end, have arrived. Keeps no buffer for them.
+    pub fn poll_first(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            // Tokio takes a new socket for readable until it is tried.
+            Self::Tcp(socket) => socket.poll_peek(cx, &mut ReadBuf::new(&mut [0])).map_ok(drop),
+            // Cannot be tried without taking; whoever reads next waits.
+            Self::Unix(_) | Self::Tls(_) => Poll::Ready(Ok(())),
+        }
+    }
+
     /// Ready when bytes, or the end, have arrived since the last read found nothing. Keeps no buffer for them.
-    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(socket) => socket.poll_read_ready(cx),
             Self::Unix(socket) => socket.poll_read_ready(cx),
