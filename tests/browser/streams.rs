@@ -127,10 +127,7 @@ async fn both_work_and_both_end(stage: Stage, scheme: &str) {
     // Chromium opens a WebSocket over HTTP/2 only where the gateway said that it can (RFC 8441).
     let extended =
         gateway.log().lines().any(|line| line.contains("method=CONNECT") && line.contains("/socket"));
-    println!(
-        "EXT {extended} {}",
-        gateway.log().lines().filter(|l| l.contains("/socket")).collect::<Vec<_>>().join("|")
-    );
+    assert_eq!(extended, scheme == "https", "{}", gateway.log());
     gateway.run(&["session", "revoke", "--all"]).await;
     let revoked = Instant::now();
     chrome.shows("socket closed with 1008").await;
