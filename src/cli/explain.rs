@@ -53,7 +53,7 @@ fn rows(judged: &Judged, target: &Target) -> Vec<(&'static str, String)> {
     if let Some(app) = &host.app {
         rows.push(("app", app.name.clone()));
         let rule = match &judged.route {
-            Some((number, route)) if *number == app.routes.len() => {
+            Some((number, route)) if *number == app.routes().len() => {
                 format!("the app's own, for every path: {}", said(route))
             }
             Some((number, route)) => {

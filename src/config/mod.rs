@@ -205,7 +205,7 @@ fn together(root: &Reader<'_>, loaded: &Loaded) {
         }
     }
     for site in &loaded.sites {
-        for route in site.site.apps.iter().flat_map(|app| &app.routes) {
+        for route in site.site.apps.iter().flat_map(|app| app.routes()) {
             let Some(upstream) = &route.upstream else { continue };
             if let Some(own) =
                 upstream.endpoints.iter().find(|end| loaded.listen.iter().any(|l| is_same(l, end)))
