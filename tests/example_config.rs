@@ -18,9 +18,18 @@ fn the_example_is_a_configuration_as_it_is() {
 
 /// The example with every commented key taken as written; files that it names are made.
 fn switched_on(folder: &Path) -> String {
-    for file in
-        ["people.txt", "logo.svg", "fullchain.pem", "privkey.pem", "photos.pem", "photos.key", "relay-ca.pem"]
-    {
+    for file in [
+        "people.txt",
+        "logo.svg",
+        "fullchain.pem",
+        "privkey.pem",
+        "photos.pem",
+        "photos.key",
+        "relay-ca.pem",
+        "app-ca.pem",
+        "client.pem",
+        "client.key",
+    ] {
         fs::write(folder.join(file), "someone@example.com\n").unwrap();
     }
     for file in [
@@ -30,6 +39,8 @@ fn switched_on(folder: &Path) -> String {
         "fallback.password",
         "wiki.password",
         "wiki-fallback.password",
+        "photos.password",
+        "share.password",
     ] {
         let path = folder.join(file);
         fs::write(&path, format!("{:A<43}", file.replace('.', "_"))).unwrap();
@@ -76,13 +87,21 @@ fn every_key_appears_in_the_example() {
         if let Some(name) = line.strip_prefix('[') {
             section = name.trim_start_matches('[').split(']').next().unwrap().to_owned();
             seen.insert(section.clone());
-        } else if let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| !key.contains(' ')) {
-            seen.insert(if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") });
+        } else if let Some((key, value)) = line.split_once(" = ").filter(|(key, _)| !key.contains(' ')) {
+            let full = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
+            if value.starts_with('{') {
+                let inside: toml::Table = toml::from_str(&format!("it = {value}")).unwrap();
+                let names = inside["it"].as_table().unwrap().keys();
+                seen.extend(names.map(|name| format!("{full}.{name}")));
+            }
+            seen.insert(full);
         }
     }
     let missing: Vec<String> = config::all_keys()
         .into_iter()
         .filter(|(_, kind)| !matches!(kind, Kind::Later))
+        // The head of the file says that every secret is also taken from a file.
+        .filter(|(key, kind)| !matches!(kind, Kind::Secret) || !seen.contains(&format!("{key}_file")))
         .map(|(key, _)| key)
         .filter(|key| !seen.contains(key))
         .collect();

@@ -87,6 +87,11 @@ fn forward(error: &ForwardError) -> Shown {
         ForwardError::VisitorBody(_) => {
             (StatusCode::BAD_REQUEST, "bad-request", "The request's body broke off or was malformed.")
         }
+        ForwardError::Path(_) => (
+            StatusCode::BAD_REQUEST,
+            "bad-request",
+            "Programs read this address differently, so it is not passed on.",
+        ),
         ForwardError::BodyTimeout => {
             (StatusCode::REQUEST_TIMEOUT, "timeout", "The request's body came too slowly.")
         }

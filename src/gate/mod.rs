@@ -298,7 +298,7 @@ impl Gate {
             Ok(answer) => {
                 let mut answer = answer.map(Body::Upstream);
                 if let Some(pass) = pass {
-                    private::keep_private(answer.headers_mut());
+                    private::keep_private(answer.headers_mut(), &permitted.route().handling);
                     if navigation && !found.by_bearer {
                         self.renew(&visitor(settings, journey, found), &pass.claims, answer.headers_mut());
                     }

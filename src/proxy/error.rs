@@ -21,6 +21,8 @@ pub enum ForwardError {
     VisitorBody(String),
     /// The visitor's body stood still for too long.
     BodyTimeout,
+    /// The visitor's path cannot be turned into one that the app is asked for.
+    Path(&'static str),
 }
 
 impl ForwardError {
@@ -65,6 +67,7 @@ impl fmt::Display for ForwardError {
             Self::BodyTimeout => {
                 f.write_str("the visitor's request body stood still for too long; send it again")
             }
+            Self::Path(why) => write!(f, "the visitor's path is not sent on ({why})"),
         }
     }
 }
@@ -78,7 +81,8 @@ impl Error for ForwardError {
             | Self::Broken(_)
             | Self::BodyTooLarge
             | Self::VisitorBody(_)
-            | Self::BodyTimeout => None,
+            | Self::BodyTimeout
+            | Self::Path(_) => None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `JupyterLab` as a person uses it: a notebook is opened in the browser, and its cell computes.
+//! JupyterLab as a person uses it: a notebook is opened in the browser, and its cell computes.
 
 use crate::chrome::Chrome;
 use crate::harness::jupyter::Jupyter;
@@ -12,8 +12,7 @@ const NOTEBOOK: &str = r#"{"cells":[{"cell_type":"code","id":"one","execution_co
 
 #[tokio::test]
 async fn a_notebook_computes_behind_the_gateway() {
-    let app = Jupyter::start().await;
-    std::fs::write(app.folder().join("sum.ipynb"), NOTEBOOK).unwrap();
+    let app = Jupyter::start_with(&[("sum.ipynb", NOTEBOOK)]).await;
     let stage = Stage::before(&format!("http://127.0.0.1:{}", app.port)).await;
     let chrome = Chrome::start().await;
     let notebook = format!("http://{}/lab/tree/sum.ipynb", stage.host);

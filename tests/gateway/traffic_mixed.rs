@@ -39,7 +39,7 @@ const LARGEST: u64 = 3 << 20;
 
 /// A body that is fed in uneven pieces; ends early, and not well, where nobody takes it.
 fn fed(bytes: Vec<u8>) -> Fed {
-    let (feed, fed) = mpsc::channel(1);
+    let (feed, pieces) = mpsc::channel(1);
     tokio::spawn(async move {
         let bytes = Bytes::from(bytes);
         let mut at = 0;
@@ -51,7 +51,7 @@ fn fed(bytes: Vec<u8>) -> Fed {
             at = end;
         }
     });
-    Fed(Some(fed))
+    Fed(Some(pieces))
 }
 
 /// `/down/SEED/SIZE`, `/chunked/SEED/SIZE`, `/events/COUNT`, `/endless`; anything else says what was sent to it.
@@ -219,7 +219,8 @@ async fn live(house: Arc<House>, person: u64, until: Instant) -> BTreeMap<&'stat
                 let count = seed % 50;
                 let answer = visitor.ask(request("GET", &format!("/events/{count}"), none())).await.unwrap();
                 let body = answer.into_body().collect().await.unwrap().to_bytes();
-                let wanted: String = (0..count).map(|event| format!("data: {event}\n\n")).collect();
+                let wanted =
+                    (0..count).map(|event| format!("data: {event}\n\n")).collect::<Vec<_>>().concat();
                 assert_eq!(body, wanted);
                 "event streams"
             }

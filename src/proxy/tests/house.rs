@@ -240,7 +240,7 @@ async fn answer(
                 ForwardError::Refused(_) | ForwardError::Broken(_) => StatusCode::BAD_GATEWAY,
                 ForwardError::ConnectTimeout | ForwardError::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
                 ForwardError::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-                ForwardError::VisitorBody(_) => StatusCode::BAD_REQUEST,
+                ForwardError::VisitorBody(_) | ForwardError::Path(_) => StatusCode::BAD_REQUEST,
                 ForwardError::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             };
             let text = Full::new(Bytes::from(format!("{error:?}\n")));
