@@ -198,7 +198,7 @@ impl Shared {
             trust: rooms::trust(loaded),
             max_staleness: MAX_STALENESS,
             access_log: loaded.log.access,
-            proxy: rooms::proxy(loaded),
+            proxy: rooms::proxy(loaded, &sites, &self.random)?,
             standing: Arc::clone(&self.standing),
             keys: Arc::clone(&self.keys),
             extra: self.extra.map(|extra| extra(self.memory.clone(), Arc::clone(&login))),

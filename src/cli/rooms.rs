@@ -44,14 +44,17 @@ pub fn trust(loaded: &Loaded) -> Trust {
     }
 }
 
-/// The pools'.
-pub fn proxy(loaded: &Loaded) -> proxy::Settings {
-    proxy::Settings {
+/// The pools', and what is needed to connect to every upstream: its files are read here.
+pub fn proxy(loaded: &Loaded, sites: &Sites, random: &Random) -> Result<proxy::Settings, String> {
+    let connectors = proxy::Connectors::new(sites).map_err(|error| error.to_string())?;
+    Ok(proxy::Settings {
         pool_idle: POOL_IDLE,
         max_idle_per_upstream: POOL_SIZE,
         via_name: "linkgate".to_owned(),
         body_timeout: loaded.limits.body_timeout,
-    }
+        connectors,
+        random: random.clone(),
+    })
 }
 
 /// Certificates.

@@ -9,6 +9,8 @@ use std::io;
 pub enum ForwardError {
     /// No connection to the upstream: refused, unreachable, or its name is unknown.
     Refused(io::Error),
+    /// A connection, but no trust: the handshake of TLS failed. Names the endpoint, what is wrong, and the cure.
+    Tls(String),
     /// No connection within `connect_timeout`, name look-up included.
     ConnectTimeout,
     /// No answer within `response_timeout`, or a body that stood still for `idle_timeout`.
@@ -51,6 +53,7 @@ impl fmt::Display for ForwardError {
                     "the app cannot be reached ({error}); check that it runs and the upstream's address"
                 )
             }
+            Self::Tls(why) => write!(f, "the app cannot be trusted or does not trust us: {why}"),
             Self::ConnectTimeout => {
                 f.write_str("the app does not take connections; check its address or raise connect_timeout")
             }
@@ -73,7 +76,8 @@ impl Error for ForwardError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Refused(error) => Some(error),
-            Self::ConnectTimeout
+            Self::Tls(_)
+            | Self::ConnectTimeout
             | Self::ResponseTimeout
             | Self::Broken(_)
             | Self::BodyTooLarge

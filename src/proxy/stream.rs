@@ -17,19 +17,17 @@ use tokio::time::Instant;
 
 use super::ForwardError;
 use super::error::chain;
+use super::link::Link;
 use super::patience::Patience;
-use super::pool::Pool;
 use super::trailers;
 use super::upload::Flow;
-use super::upstream::Live;
 use crate::policy::App;
 
 /// The body of a forwarded answer.
 pub struct Stream {
     body: Incoming,
     /// `None` once the connection went back or was closed.
-    live: Option<Box<Live>>,
-    pool: Rc<Pool>,
+    link: Option<Link>,
     app: Arc<App>,
     /// The visitor's body, which may still be flowing.
     flow: Option<Rc<Flow>>,
@@ -43,8 +41,7 @@ type Piece = Option<Result<Frame<Bytes>, ForwardError>>;
 impl Stream {
     pub(super) fn new(
         body: Incoming,
-        live: Box<Live>,
-        pool: Rc<Pool>,
+        link: Link,
         app: Arc<App>,
         flow: Option<Rc<Flow>>,
         idle: Duration,
@@ -52,7 +49,7 @@ impl Stream {
         let moved = Instant::now();
         let patience = Patience::new(idle);
         let ended = body.is_end_stream();
-        let mut stream = Self { body, live: Some(live), pool, app, flow, patience, moved, ended };
+        let mut stream = Self { body, link: Some(link), app, flow, patience, moved, ended };
         if ended {
             stream.give_back();
         }
@@ -61,14 +58,14 @@ impl Stream {
 
     fn give_back(&mut self) {
         self.ended = true;
-        if let Some(live) = self.live.take() {
-            self.pool.put(live);
+        if let Some(link) = self.link.take() {
+            link.give_back();
         }
     }
 
     fn fail(&mut self, error: ForwardError) -> Poll<Piece> {
         self.ended = true;
-        self.live = None;
+        self.link = None;
         let cause = self.flow.as_ref().and_then(|flow| flow.failure());
         Poll::Ready(Some(Err(cause.unwrap_or(error))))
     }
@@ -79,15 +76,15 @@ impl Stream {
         if first.is_ready() {
             return first;
         }
-        let Some(live) = &mut self.live else { return Poll::Pending };
-        if live.drive(cx).is_ready() {
-            self.live = None;
+        let Some(link) = &mut self.link else { return Poll::Pending };
+        if link.drive(cx).is_ready() {
+            self.link = None;
         }
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
-        if self.live.is_none() {
+        if self.link.is_none() {
             return self.fail(ForwardError::Broken("the connection ended within the body".to_owned()));
         }
         let mut since = self.moved;
