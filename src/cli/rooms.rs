@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Loaded;
+use crate::config::Trusted;
 use crate::gate::Trust;
 use crate::identity::MasterSecret;
 use crate::login;
@@ -35,17 +36,13 @@ pub fn store(loaded: &Loaded) -> store::Settings {
     store::Settings { path: loaded.store.clone() }
 }
 
-/// Whose forwarding headers are believed.
-pub fn trust(loaded: &Loaded) -> Trust {
-    Trust {
-        networks: loaded.trusted_proxies.networks.clone(),
-        private: false,
-        unix: loaded.trusted_proxies.unix,
-    }
+/// Peers as the rooms name them.
+pub fn trust(peers: &Trusted) -> Trust {
+    Trust { networks: peers.networks.clone(), private: false, unix: peers.unix }
 }
 
 /// The pools', and what is needed to connect to every upstream: its files are read here.
-pub fn proxy(loaded: &Loaded, sites: &Sites, random: &Random) -> Result<proxy::Settings, String> {
+pub fn proxy(loaded: &Loaded, sites: &Sites) -> Result<proxy::Settings, String> {
     let connectors = proxy::Connectors::new(sites).map_err(|error| error.to_string())?;
     Ok(proxy::Settings {
         pool_idle: POOL_IDLE,
@@ -53,7 +50,6 @@ pub fn proxy(loaded: &Loaded, sites: &Sites, random: &Random) -> Result<proxy::S
         via_name: "linkgate".to_owned(),
         body_timeout: loaded.limits.body_timeout,
         connectors,
-        random: random.clone(),
     })
 }
 
@@ -85,7 +81,7 @@ pub fn serve(loaded: &Loaded, inherited: Inherited, clock: Clock) -> serve::Sett
         drain: loaded.drain,
         monitor: loaded.monitor,
         inherited,
-        proxy_protocol: Trust::default(),
+        proxy_protocol: trust(&loaded.proxy_protocol),
         clock,
     }
 }

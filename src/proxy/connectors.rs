@@ -100,7 +100,7 @@ impl Connectors {
     /// The first file that cannot be used, and the cure.
     pub fn new(sites: &Sites) -> Result<Arc<Self>, ConnectorError> {
         let apps = sites.all().iter().flat_map(|site| &site.apps);
-        Self::of(apps.flat_map(|app| &app.routes).filter_map(|route| route.upstream.as_ref()))
+        Self::of(apps.flat_map(|app| app.routes()).filter_map(|route| route.upstream.as_ref()))
     }
 
     /// As [`Connectors::new`], for these alone.

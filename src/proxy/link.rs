@@ -73,9 +73,9 @@ impl Fresh {
 
     /// After a 101: the socket, what was read of it beyond the answer's head, and the count of what is under way, which
     /// is to be kept until the tunnel ends.
-    pub(super) fn into_socket(self) -> (Socket, Bytes, Busy) {
-        let (socket, read) = self.live.into_socket();
-        (socket, read, self.busy)
+    pub(super) async fn into_socket(self) -> Result<(Socket, Bytes, Busy), ForwardError> {
+        let (socket, read) = self.live.into_socket().await?;
+        Ok((socket, read, self.busy))
     }
 
     /// After any other answer: it goes its usual way.

@@ -9,16 +9,23 @@ mod error;
 mod exchange;
 mod fold;
 mod forwarded;
+mod frames;
+mod handling;
 mod hop;
 mod identity;
 mod link;
+mod open;
 mod patience;
 mod pool;
 mod stream;
+mod switch;
 mod tls;
 mod trailers;
+mod tunnel;
+mod upgrade;
 mod upload;
 mod upstream;
+mod way;
 
 #[cfg(test)]
 mod tests;
@@ -33,12 +40,10 @@ use http::Method;
 use http::Request;
 use http::Response;
 use http::StatusCode;
-use http::Uri;
 use http::Version;
 use http::header;
 use http::request;
 use http::response;
-use http::uri::PathAndQuery;
 use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
@@ -46,12 +51,19 @@ use hyper::ext::ReasonPhrase;
 pub use connectors::ConnectorError;
 pub use connectors::Connectors;
 pub use error::ForwardError;
+pub use handling::{basic_user, kept_from_answers, kept_from_requests, stripped};
 pub use identity::IdentityHeaderValues;
+pub use open::Hold;
+pub use open::Order;
+pub use open::Tenths;
 pub use stream::Stream;
+pub use switch::Switched;
+pub use switch::Tunnel;
+pub use upgrade::Wish;
 
 use crate::identity::CookieNames;
 use crate::policy::App;
-use crate::policy::IdentityHeaders;
+use crate::policy::Handling;
 use crate::policy::Permitted;
 use crate::policy::Target;
 use crate::random::Random;
@@ -61,6 +73,7 @@ use connectors::Addresses;
 use forwarded::Via;
 use pool::Sweeper;
 use upload::Upload;
+use way::Scratch;
 
 /// What a worker's proxy is told once.
 #[derive(Clone, Debug)]
@@ -75,8 +88,6 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// The upstreams of the configuration in force.
     pub connectors: Arc<Connectors>,
-    /// Chooses among endpoints.
-    pub random: Random,
 }
 
 /// What the gate knows of one request beyond the request itself.
@@ -112,20 +123,24 @@ pub struct Proxy {
     dice: Dice,
     via: Via,
     body_timeout: Duration,
+    scratch: Scratch,
+    random: Random,
 }
 
 impl Proxy {
     /// A proxy without connections.
     #[must_use]
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings, random: &Random) -> Self {
         let sweeper = Sweeper::new(settings.pool_idle, settings.max_idle_per_upstream);
         let connectors = &settings.connectors;
         Self {
             groups: connectors.all().iter().map(|connector| Group::new(connector, &sweeper)).collect(),
             numbers: connectors.numbers(),
-            dice: Dice::new(u64::from_ne_bytes(settings.random.bytes())),
+            dice: Dice::new(u64::from_ne_bytes(random.bytes())),
             via: Via::new(&settings.via_name),
             body_timeout: settings.body_timeout,
+            scratch: Scratch::default(),
+            random: random.clone(),
         }
     }
 
@@ -155,7 +170,7 @@ impl Proxy {
             return Err(ForwardError::Broken("it switched protocols unasked".to_owned()));
         }
         let stream = Stream::new(body, link, app.clone(), flow, route.limits.idle_timeout);
-        Ok(incoming(head_back, stream, &method, &visit))
+        Ok(incoming(head_back, stream, &method, &visit, &route.handling))
     }
 
     /// The request as the app gets it: what is not for the app is taken out, what it is told is put in.
@@ -168,7 +183,7 @@ impl Proxy {
         visit: &Visit<'_>,
     ) -> Result<Request<Upload>, ForwardError> {
         let mut outgoing = Request::new(upload);
-        *outgoing.uri_mut() = address(target, &head.uri)?;
+        *outgoing.uri_mut() = handling::address(permitted, target, &head.uri)?;
         *outgoing.headers_mut() = head.headers;
         let headers = outgoing.headers_mut();
         let declared = headers.remove(header::CONTENT_LENGTH).is_some();
@@ -181,6 +196,7 @@ impl Proxy {
         if visit.consumed_authorization {
             headers.remove(header::AUTHORIZATION);
         }
+        handling::request(headers, permitted);
         if wants_trailers {
             hop::offer_trailers(headers);
         }
@@ -199,6 +215,7 @@ fn incoming(
     stream: Stream,
     method: &Method,
     visit: &Visit<'_>,
+    handling: &Handling,
 ) -> Response<Stream> {
     let mut answer = Response::new(stream);
     *answer.status_mut() = head.status;
@@ -210,31 +227,14 @@ fn incoming(
     let length = headers.remove(header::CONTENT_LENGTH);
     hop::strip(headers);
     cookies::clean_answer(headers, visit.cookies);
+    handling::answer(headers, handling);
     frame_answer(&mut answer, length, method);
     answer
 }
 
 /// Header names of every table of an app: reserved on all its routes, for the app believes them on all.
 fn tables(app: &App) -> Vec<&str> {
-    let mut names = Vec::new();
-    for route in &app.routes {
-        if let IdentityHeaders::Table(rows) = &route.identity {
-            names.extend(rows.iter().map(|(name, _)| name.as_str()));
-        }
-    }
-    names
-}
-
-/// Path and query exactly as judged.
-fn address(target: &Target, asked: &Uri) -> Result<Uri, ForwardError> {
-    let exact = match asked.path_and_query() {
-        Some(same) if same.as_str() == target.raw => same.clone(),
-        _ => PathAndQuery::try_from(target.raw.as_str())
-            .ok()
-            .filter(|parsed| parsed.as_str() == target.raw)
-            .ok_or_else(|| ForwardError::VisitorBody("the path cannot be written".to_owned()))?,
-    };
-    Ok(Uri::from(exact))
+    app.table_names().collect()
 }
 
 /// On a route where nobody was let in by name, nobody is named, whatever the gate holds.

@@ -114,16 +114,20 @@ impl Live {
         outcome.map_err(|error| ForwardError::broken(&error))
     }
 
+    /// The bare socket, after the app has switched protocols, and what was read of it beyond the answer.
+    pub(super) async fn into_socket(mut self: Box<Self>) -> Result<(Socket, Bytes), ForwardError> {
+        if !self.ended {
+            let end = poll_fn(|cx| self.connection.poll_without_shutdown(cx)).await;
+            end.map_err(|error| ForwardError::broken(&error))?;
+        }
+        let parts = self.connection.into_parts();
+        Ok((parts.io.into_inner().socket, parts.read_buf))
+    }
+
     /// Whether the connection is whole, quiet and waits for a request: nothing unread, nothing unsent.
     pub(super) fn is_free(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         self.drive(&mut cx).is_pending() && self.sender.is_ready()
-    }
-
-    /// The socket, and what was read beyond the answer's head: after a 101 no HTTP is spoken any more.
-    pub(super) fn into_socket(self) -> (Socket, Bytes) {
-        let parts = self.connection.into_parts();
-        (parts.io.into_inner().socket, parts.read_buf)
     }
 }
 

@@ -4,7 +4,8 @@
 use http::header;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
-use hyper::Response;
+use hyper::ext::Protocol;
+use hyper::{Request, Response};
 
 use super::reply;
 
@@ -18,6 +19,8 @@ pub(super) enum Fault {
     Host,
     Target,
     Method,
+    /// More header lines than allowed; HTTP/1's are counted before they come here.
+    Lines,
 }
 
 impl Fault {
@@ -31,6 +34,7 @@ impl Fault {
             Self::Host => (StatusCode::BAD_REQUEST, "The request must name exactly one host.\n"),
             Self::Target => (StatusCode::BAD_REQUEST, "The request target must be a path.\n"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "This method is not allowed here.\n"),
+            Self::Lines => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Too many header lines.\n"),
         };
         let mut response = reply::plain(status, text);
         if self == Self::Method {
@@ -42,6 +46,15 @@ impl Fault {
         }
         response
     }
+}
+
+/// A WebSocket over HTTP/2 (RFC 8441): judged as the GET that it would be over HTTP/1.1. Any other CONNECT is refused.
+pub(super) fn is_tunnel<B>(request: &Request<B>) -> bool {
+    let protocol = request.extensions().get::<Protocol>();
+    request.method() == Method::CONNECT
+        && request.version() == Version::HTTP_2
+        && protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
+        && request.uri().scheme().is_some()
 }
 
 /// Accepts only what has one reading.

@@ -76,7 +76,6 @@ impl Plan {
                 via_name: "linkgate".into(),
                 body_timeout: LONG,
                 connectors: Arc::default(),
-                random: Random::seeded(1),
             },
             limits: RouteLimits {
                 max_body: Some(1000),
@@ -188,10 +187,10 @@ pub(super) fn in_house(plan: Plan, test: impl AsyncFnOnce(House)) {
         let address = gateway.local_addr().unwrap();
         let mut plan = plan;
         let host = host(&plan, port);
-        let routes = &host.app.as_ref().unwrap().routes;
+        let routes = host.app.as_ref().unwrap().routes();
         let upstreams = routes.iter().map(|route| route.upstream.as_ref().unwrap());
         plan.settings.connectors = Connectors::of(upstreams).unwrap();
-        let proxy = Rc::new(Proxy::new(&plan.settings));
+        let proxy = Rc::new(Proxy::new(&plan.settings, &Random::seeded(7)));
         let (plan, host) = (Rc::new(plan), Rc::new(host));
         let serving = tokio::task::spawn_local(serve(gateway, Rc::clone(&proxy), plan, host));
         test(House { app: Some(app), gateway: address, proxy }).await;
@@ -260,7 +259,10 @@ async fn answer(
                 }
                 ForwardError::ConnectTimeout | ForwardError::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
                 ForwardError::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-                ForwardError::VisitorBody(_) => StatusCode::BAD_REQUEST,
+                ForwardError::VisitorBody(_) | ForwardError::Path(_) | ForwardError::UpgradeBody => {
+                    StatusCode::BAD_REQUEST
+                }
+                ForwardError::ForeignOrigin | ForwardError::NoTunnel => StatusCode::FORBIDDEN,
                 ForwardError::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             };
             let text = Full::new(Bytes::from(format!("{error:?}\n")));
@@ -301,12 +303,8 @@ fn host(plan: &Plan, port: u16) -> Host {
         })
     };
     let table = IdentityHeaders::Table(vec![("X-My-Name".into(), "{name}".into())]);
-    let app = Arc::new(App {
-        name: "wiki".into(),
-        origin: origin.clone(),
-        allow: None,
-        routes: vec![route("/table/", table), route("/", plan.identity.clone())],
-    });
+    let routes = vec![route("/table/", table), route("/", plan.identity.clone())];
+    let app = Arc::new(App::new("wiki".into(), origin.clone(), None, routes));
     let site = Site {
         name: "wiki".into(),
         url: origin.clone(),
@@ -319,5 +317,5 @@ fn host(plan: &Plan, port: u16) -> Host {
         apps: vec![Arc::clone(&app)],
         hosts: vec![origin.clone()],
     };
-    Host { site: Arc::new(site), origin, app: Some(app) }
+    Host { site: Arc::new(site), site_number: 0, origin, app: Some(app) }
 }
