@@ -20,6 +20,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::ForwardError;
 use super::connectors::ConnectorError;
+use super::health::Vitals;
 use super::tls;
 use super::tls::Configs;
 use crate::policy::Address;
@@ -47,6 +48,7 @@ pub(super) struct Line {
     pub(super) endpoint: Endpoint,
     /// Its own `host[:port]`, without the scheme's usual port.
     pub(super) host: HeaderValue,
+    pub(super) vitals: Vitals,
     tls: Option<(Configs, ServerName<'static>)>,
 }
 
@@ -65,7 +67,7 @@ impl Line {
             }
             _ => None,
         };
-        Ok(Self { endpoint: endpoint.clone(), host: authority(endpoint)?, tls })
+        Ok(Self { endpoint: endpoint.clone(), host: authority(endpoint)?, vitals: Vitals::new(), tls })
     }
 
     /// Connects, looking up the name anew each time. `http1`: whatever the app prefers, HTTP/1.1 is to be spoken.
@@ -77,7 +79,8 @@ impl Line {
         timeout(limit, self.connect_at_leisure(http1)).await.map_err(|_| ForwardError::ConnectTimeout)?
     }
 
-    async fn connect_at_leisure(&self, http1: bool) -> Result<(Socket, Version), ForwardError> {
+    /// As [`Line::connect`], without a limit of its own.
+    pub(super) async fn connect_at_leisure(&self, http1: bool) -> Result<(Socket, Version), ForwardError> {
         let refused = |error: io::Error| {
             ForwardError::Refused(io::Error::new(error.kind(), format!("{}: {error}", self.endpoint)))
         };
@@ -98,6 +101,11 @@ impl Line {
             Protocol::H2c | Protocol::Http | Protocol::Https => Version::Http1,
         };
         Ok((socket, version))
+    }
+
+    /// Whether TLS is spoken there.
+    pub(super) const fn is_secure(&self) -> bool {
+        self.tls.is_some()
     }
 
     async fn shake_hands(

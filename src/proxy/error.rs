@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use super::tls;
+
 /// Why a request was not forwarded, or an answer broke off.
 #[derive(Debug)]
 pub enum ForwardError {
@@ -34,8 +36,27 @@ pub enum ForwardError {
 }
 
 impl ForwardError {
+    /// The same once more, for others who waited for the same connection.
+    pub(super) fn copy(&self) -> Self {
+        match self {
+            Self::Refused(error) => Self::Refused(io::Error::new(error.kind(), error.to_string())),
+            Self::Tls(why) => Self::Tls(why.clone()),
+            Self::Broken(why) => Self::Broken(why.clone()),
+            Self::ConnectTimeout => Self::ConnectTimeout,
+            other => Self::Broken(other.to_string()),
+        }
+    }
+
     /// From hyper's error on the upstream's connection, with what lies below it.
     pub(super) fn broken(error: &hyper::Error) -> Self {
+        // TLS 1.3 lets an app refuse our certificate when the handshake is over for us.
+        let mut below = error.source();
+        while let Some(cause) = below {
+            if let Some(why) = cause.downcast_ref::<io::Error>().and_then(tls::explain) {
+                return Self::Tls(why);
+            }
+            below = cause.source();
+        }
         Self::Broken(chain(error))
     }
 }

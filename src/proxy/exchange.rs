@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::Request;
 use http::Response;
+use http::header;
 use hyper::body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -18,11 +19,14 @@ use super::balance::Backend;
 use super::balance::Busy;
 use super::balance::Group;
 use super::link::Fresh;
+use super::link::Held;
 use super::link::Link;
+use super::link::dress;
 use super::link::set_host;
 use super::upload::Flow;
 use super::upload::Upload;
 use super::upstream::Live;
+use super::upstream::Unanswered;
 use crate::policy::Route;
 use crate::policy::RouteLimits;
 use crate::policy::Upstream;
@@ -32,49 +36,70 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
+/// How often a request that was not sent at all is sent anew.
+const UNSENT: u32 = 3;
+
 impl Proxy {
-    /// Asks on an idle connection, else on a new one.
+    /// Asks an endpoint of the upstream, by an idle connection where there is one.
     pub(super) async fn exchange(
         &self,
         upstream: &Arc<Upstream>,
         request: Request<Upload>,
-        flow: Option<&Flow>,
+        flow: Option<&Rc<Flow>>,
         route: &Route,
     ) -> Result<(Link, Response<Incoming>), ForwardError> {
         let group = self.group(upstream)?;
+        let Some(backend) = group.choose(&[], &self.dice) else { return Err(unlisted()) };
         let mut request = request;
         let mut round = Round::new(group);
-        let Some(backend) = group.choose(&[], &self.dice) else { return Err(unlisted()) };
-        // The usual case first: the chosen endpoint has an idle connection, and it answers.
-        if let Some(mut live) = backend.take() {
-            let busy = Busy::new(Rc::clone(backend));
+        // The usual case first: the endpoint has an idle connection, and answers.
+        if let Some(live) = backend.take() {
+            let mut link = Link::new(Held::Http1(live), Busy::new(Rc::clone(backend)));
             set_host(&mut request, &route.handling.host, &backend.line);
             let spare = spare(&request);
-            match live.ask(request, flow, route.limits.response_timeout).await {
-                Ok(answer) => return Ok((Link::new(live, busy), answer)),
-                Err(unanswered) => match unanswered.unsent.or(spare.filter(|_| unanswered.silent)) {
-                    Some(again) => request = again,
-                    None => return Err(blame(flow, unanswered.error)),
-                },
+            match link.ask(request, flow, route.limits.response_timeout).await {
+                Ok(answer) => {
+                    backend.record.answered();
+                    return Ok((link, answer));
+                }
+                Err(unanswered) => request = round.again(backend, true, spare, unanswered, flow)?,
             }
+        } else {
+            round.next = Some(Rc::clone(backend));
         }
-        round.next = Some(Rc::clone(backend));
-        Box::pin(self.on_a_new_one(round, request, flow, route)).await
+        Box::pin(self.labour(round, request, flow, route)).await
     }
 
-    async fn on_a_new_one(
+    /// Asks one endpoint after the other, for as long as nothing was sent, or may be sent again.
+    async fn labour(
         &self,
         mut round: Round<'_>,
         mut request: Request<Upload>,
-        flow: Option<&Flow>,
+        flow: Option<&Rc<Flow>>,
         route: &Route,
     ) -> Result<(Link, Response<Incoming>), ForwardError> {
-        let fresh = self.connect(&mut round, &route.limits).await?;
-        fresh.set_host(&mut request, &route.handling.host);
-        let mut fresh = fresh;
-        match fresh.ask(request, flow, route.limits.response_timeout).await {
-            Ok(answer) => Ok((fresh.into_link(), answer)),
-            Err(unanswered) => Err(blame(flow, unanswered.error)),
+        let (limits, wish) = (&route.limits, &route.handling.host);
+        let visitor = request.headers().get(header::HOST).cloned();
+        loop {
+            let backend = round.turn(self).await?;
+            let reached = backend.reach(round.fresh, flow.is_some(), limits.connect_timeout).await;
+            let (held, used) = match reached {
+                Ok(reached) => reached,
+                Err(error) => {
+                    round.failed(backend, error);
+                    continue;
+                }
+            };
+            let mut link = Link::new(held, Busy::new(Rc::clone(&backend)));
+            dress(&mut request, link.version(), &backend.line, wish, visitor.as_ref())?;
+            let spare = if round.may_repeat(used) { spare(&request) } else { None };
+            match link.ask(request, flow, limits.response_timeout).await {
+                Ok(answer) => {
+                    backend.record.answered();
+                    return Ok((link, answer));
+                }
+                Err(unanswered) => request = round.again(&backend, used, spare, unanswered, flow)?,
+            }
         }
     }
 
@@ -113,11 +138,17 @@ struct Round<'a> {
     group: &'a Group,
     /// Whose turn it is; `None`: to be chosen.
     next: Option<Rc<Backend>>,
+    /// An idle connection turned out to be closed, so no other one is trusted.
+    fresh: bool,
     tried: Vec<Rc<Backend>>,
     /// Why the last one failed.
     error: Option<ForwardError>,
     /// Whether all that failed refused the connection.
     refused: bool,
+    /// How often it may still be sent anew when it was not sent at all.
+    unsent: u32,
+    /// Whether it was sent twice already.
+    repeated: bool,
     /// When the waiting ends; `None`: it has not begun.
     deadline: Option<Instant>,
     pause: Duration,
@@ -128,9 +159,12 @@ impl<'a> Round<'a> {
         Self {
             group,
             next: None,
+            fresh: false,
             tried: Vec::new(),
             error: None,
             refused: true,
+            unsent: UNSENT,
+            repeated: false,
             deadline: None,
             pause: FIRST_PAUSE,
         }
@@ -161,15 +195,60 @@ impl<'a> Round<'a> {
 
     /// Notes that no connection to this one came about; nothing was sent there.
     fn failed(&mut self, backend: Rc<Backend>, error: ForwardError) {
+        backend.record.unreachable();
         self.refused &= matches!(error, ForwardError::Refused(_));
         self.error = Some(error);
         self.tried.push(backend);
     }
-}
 
-/// The visitor's body, where it failed first, is the cause of what the app did.
-fn blame(flow: Option<&Flow>, error: ForwardError) -> ForwardError {
-    flow.and_then(Flow::failure).unwrap_or(error)
+    /// Whether a copy is worth its price: after a first answer that never began, it may go out once more, by a new
+    /// connection where a `used` one had been closed, else to another endpoint.
+    fn may_repeat(&self, used: bool) -> bool {
+        !self.repeated && (used || self.group.backends.len() > 1)
+    }
+
+    /// The request for another try, or why there is none.
+    fn again(
+        &mut self,
+        backend: &Rc<Backend>,
+        used: bool,
+        spare: Option<Request<Upload>>,
+        unanswered: Unanswered,
+        flow: Option<&Rc<Flow>>,
+    ) -> Result<Request<Upload>, ForwardError> {
+        let Unanswered { error, unsent, silent } = unanswered;
+        // The visitor's body, where it failed first, is the cause of what the app did.
+        if let Some(cause) = flow.and_then(|flow| flow.failure()) {
+            return Err(cause);
+        }
+        // What was never sent may be sent anywhere; a used connection was closed meanwhile, and says nothing of the app.
+        if let Some(request) = unsent.filter(|_| self.unsent > 0) {
+            self.unsent -= 1;
+            self.turn_away(backend, used, error);
+            return Ok(request);
+        }
+        if !(used && silent) {
+            backend.record.unanswered();
+        }
+        match spare.filter(|_| silent && self.may_repeat(used)) {
+            None => Err(error),
+            Some(request) => {
+                self.repeated = true;
+                self.turn_away(backend, used, error);
+                Ok(request)
+            }
+        }
+    }
+
+    /// To a new connection where a used one failed, else to the next endpoint.
+    fn turn_away(&mut self, backend: &Rc<Backend>, used: bool, error: ForwardError) {
+        if used {
+            (self.fresh, self.next) = (true, Some(Rc::clone(backend)));
+        } else {
+            (self.refused, self.error) = (false, Some(error));
+            self.tried.push(Rc::clone(backend));
+        }
+    }
 }
 
 fn unlisted() -> ForwardError {

@@ -10,13 +10,16 @@ mod exchange;
 mod fold;
 mod forwarded;
 mod frames;
+mod h2;
 mod handling;
+mod health;
 mod hop;
 mod identity;
 mod link;
 mod open;
 mod patience;
 mod pool;
+mod reach;
 mod stream;
 mod switch;
 mod tls;
@@ -52,6 +55,7 @@ pub use connectors::ConnectorError;
 pub use connectors::Connectors;
 pub use error::ForwardError;
 pub use handling::{basic_user, kept_from_answers, kept_from_requests, stripped};
+pub use health::Checks;
 pub use identity::IdentityHeaderValues;
 pub use open::Hold;
 pub use open::Order;
@@ -164,7 +168,7 @@ impl Proxy {
 
         let method = head.method.clone();
         let outgoing = self.outgoing(permitted, target, head, upload, &visit)?;
-        let (link, answer) = self.exchange(permitted.upstream(), outgoing, flow.as_deref(), route).await?;
+        let (link, answer) = self.exchange(permitted.upstream(), outgoing, flow.as_ref(), route).await?;
         let (head_back, body) = answer.into_parts();
         if head_back.status.is_informational() {
             return Err(ForwardError::Broken("it switched protocols unasked".to_owned()));

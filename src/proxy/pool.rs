@@ -98,7 +98,7 @@ impl Sweeper {
             let Some(backend) = backend.upgrade() else { return false };
             let mut idle = backend.shelf.idle.borrow_mut();
             idle.retain_mut(|idle| idle.is_good(self.max_age));
-            let keep = !idle.is_empty();
+            let keep = backend.lanes.tidy(self.max_age) || !idle.is_empty();
             backend.shelf.listed.set(keep);
             keep
         });

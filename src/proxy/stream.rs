@@ -16,6 +16,7 @@ use hyper::body::SizeHint;
 use tokio::time::Instant;
 
 use super::ForwardError;
+use super::connect::Version;
 use super::error::chain;
 use super::link::Link;
 use super::patience::Patience;
@@ -61,13 +62,25 @@ impl Stream {
         if let Some(link) = self.link.take() {
             link.give_back();
         }
+        self.stop_upload();
     }
 
     fn fail(&mut self, error: ForwardError) -> Poll<Piece> {
         self.ended = true;
         self.link = None;
         let cause = self.flow.as_ref().and_then(|flow| flow.failure());
+        self.stop_upload();
         Poll::Ready(Some(Err(cause.unwrap_or(error))))
+    }
+
+    fn is_shared(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.version() == Version::Http2)
+    }
+
+    fn stop_upload(&self) {
+        if let Some(flow) = &self.flow {
+            flow.stop();
+        }
     }
 
     /// The next piece: what has arrived already, else what the connection brings when it is driven.
@@ -101,6 +114,12 @@ impl Stream {
     }
 }
 
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.stop_upload();
+    }
+}
+
 impl Body for Stream {
     type Data = Bytes;
     type Error = ForwardError;
@@ -111,6 +130,10 @@ impl Body for Stream {
         }
         match self.pull(cx) {
             Poll::Pending => self.wait(cx),
+            // hyper reads an HTTP/2 reset without error as an end; only a true end may end what we send on.
+            Poll::Ready(None) if !self.body.is_end_stream() && self.is_shared() => {
+                self.fail(ForwardError::Broken("it reset the stream within the body".to_owned()))
+            }
             Poll::Ready(None) => {
                 self.give_back();
                 Poll::Ready(None)
