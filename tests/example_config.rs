@@ -1,4 +1,5 @@
-//! config.toml.example loads, as it is and with everything in it switched on, and every key appears in it.
+//! config.toml.example loads, as it is and with everything in it switched on, and every key appears in it; and every
+//! configuration in the documentation is free of mistakes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -106,4 +107,58 @@ fn every_key_appears_in_the_example() {
         .filter(|key| !seen.contains(key))
         .collect();
     assert!(missing.is_empty(), "not in config.toml.example: {missing:?}");
+}
+
+/// What stands before a block of a page that is a part of a file only.
+const MAIL: &str = "[mail]\nfrom = \"Example <login@example.com>\"\nurl = \"memory:\"\n";
+const SITE: &str = "[[site]]\nurl = \"https://wiki.example.com\"\nallow = [\"@example.com\"]\n";
+
+/// The TOML blocks of a page.
+fn blocks(page: &str) -> Vec<String> {
+    let parts = page.split("```toml\n").skip(1);
+    parts.map(|part| part.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// A block as a whole file: what it leaves out is put around it.
+fn completed(block: &str) -> String {
+    let part_of_site = block.contains("[[site.") && !block.contains("[[site]]");
+    let mut file = if part_of_site { String::new() } else { block.to_owned() };
+    file += if block.contains("[mail]") { "" } else { MAIL };
+    file += if block.contains("[[site]]") { "" } else { SITE };
+    file + if part_of_site { block } else { "" }
+}
+
+#[test]
+fn every_configuration_in_the_documentation_is_free_of_mistakes() {
+    let pages = [
+        ("README.md", include_str!("../README.md")),
+        ("docs/apps.md", include_str!("../docs/apps.md")),
+        ("docs/mail.md", include_str!("../docs/mail.md")),
+        ("docs/operations.md", include_str!("../docs/operations.md")),
+    ];
+    for (page, text) in pages {
+        let blocks = blocks(text);
+        assert!(!blocks.is_empty(), "{page} has no configuration");
+        for block in blocks {
+            let folder = tempfile::tempdir().unwrap();
+            // Every file that is named is there, for its owner alone; an ellipsis is a value left to the reader.
+            for name in block.split('"').filter_map(|part| part.strip_prefix("/etc/linkgate/")) {
+                let path = folder.path().join(name);
+                fs::write(&path, "kept-in-this-file-which-is-long-enough-to-be-one").unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            }
+            let ellipsis = folder.path().join("ellipsis");
+            fs::write(&ellipsis, "x").unwrap();
+            fs::set_permissions(&ellipsis, fs::Permissions::from_mode(0o600)).unwrap();
+            let here = format!("{}/", folder.path().display());
+            let file = completed(&block)
+                .replace("/etc/linkgate/", &here)
+                .replace("_file = \"…\"", &format!("_file = \"{}\"", ellipsis.display()));
+            if let Err(mistakes) =
+                config::load_text(&file, &folder.path().join("config.toml"), &Environment::default())
+            {
+                panic!("{page}:\n{block}\n{mistakes}");
+            }
+        }
+    }
 }

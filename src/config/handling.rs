@@ -96,31 +96,29 @@ fn strip_prefix(own: &Reader<'_>) -> Option<String> {
 }
 
 fn upstream_host(keys: &Reader<'_>) -> UpstreamHost {
+    const WORDS: [&str; 2] = ["visitor", "upstream"];
     let read = keys.parse("upstream_host", |text| match text {
         "visitor" => Ok(UpstreamHost::Visitor),
         "upstream" => Ok(UpstreamHost::Upstream),
-        _ => {
-            let cure = || match nearest(text, ["visitor", "upstream"].into_iter()) {
-                Some(near) => format!("did you mean {near:?}?"),
-                None => "write \"visitor\", \"upstream\", or a host: \"app.internal\", \"app.internal:8080\""
-                    .into(),
-            };
-            let origin = Origin::parse(&format!("http://{text}")).ok_or_else(cure)?;
-            let port = text.rsplit_once(':').map(|(_, port)| port).filter(|port| !port.contains(']'));
-            let named =
-                port.map_or_else(|| origin.host().to_owned(), |port| format!("{}:{port}", origin.host()));
-            // Whoever writes a path, a query or an account here means something that a host cannot say.
-            let whole = named.eq_ignore_ascii_case(text);
-            // A bare word is more likely a slip than the name of a host.
-            let known =
-                text.contains(['.', ':']) || nearest(text, ["visitor", "upstream"].into_iter()).is_none();
-            match HeaderValue::from_str(&named) {
-                Ok(value) if whole && known => Ok(UpstreamHost::Fixed(value)),
-                Ok(_) | Err(_) => Err(cure()),
-            }
-        }
+        // A bare word is more likely a slip than the name of a host.
+        _ => match nearest(text, WORDS.into_iter()).filter(|_| !text.contains(['.', ':'])) {
+            Some(near) => Err(format!("did you mean {near:?}?")),
+            None => authority(text).map(UpstreamHost::Fixed).ok_or_else(|| {
+                "write \"visitor\", \"upstream\", or a host: \"app.internal\", \"app.internal:8080\"".into()
+            }),
+        },
     });
     read.unwrap_or(UpstreamHost::Visitor)
+}
+
+/// `host` or `host:port`, and nothing else.
+fn authority(text: &str) -> Option<HeaderValue> {
+    let text = text.to_ascii_lowercase();
+    let origin = Origin::parse(&format!("http://{text}"))?;
+    let port = text.strip_prefix(origin.host())?;
+    let digits = |port: &str| port.parse::<u16>().is_ok_and(|port| port != 0);
+    let good = port.is_empty() || port.strip_prefix(':').is_some_and(digits);
+    good.then(|| HeaderValue::from_str(&text).ok())?
 }
 
 fn basic(own: &Reader<'_>, keys: &Reader<'_>, credential: &str) -> Option<BasicAccount> {
@@ -174,7 +172,7 @@ fn upgrades(keys: &Reader<'_>) -> Vec<String> {
         let name = text.to_ascii_lowercase();
         let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~/".contains(&b);
         let bare = name.split('/').next().unwrap_or_default();
-        if ["h2c", "h2", "http", "tls"].contains(&bare) {
+        if ["h2c", "h2", "h3", "http", "tls"].contains(&bare) {
             return Err("inside of it a visitor could ask for anything, past every rule: leave it out".into());
         }
         if name == "*" || (!name.is_empty() && name.bytes().all(token)) {

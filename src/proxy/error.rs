@@ -23,6 +23,12 @@ pub enum ForwardError {
     BodyTimeout,
     /// The visitor's path cannot be turned into one that the app is asked for.
     Path(&'static str),
+    /// A WebSocket that a page of somebody else opens.
+    ForeignOrigin,
+    /// A WebSocket over HTTP/2 on a route that takes none.
+    NoTunnel,
+    /// A request with a body that wants to switch protocols, or one that cannot be written so.
+    UpgradeBody,
 }
 
 impl ForwardError {
@@ -68,6 +74,11 @@ impl fmt::Display for ForwardError {
                 f.write_str("the visitor's request body stood still for too long; send it again")
             }
             Self::Path(why) => write!(f, "the visitor's path is not sent on ({why})"),
+            Self::ForeignOrigin => f.write_str(
+                "a page of another origin opened a WebSocket; if it may, add its origin to websocket_origins",
+            ),
+            Self::NoTunnel => f.write_str("this route takes no WebSockets; if it should, add it to upgrades"),
+            Self::UpgradeBody => f.write_str("a request that switches protocols has no body"),
         }
     }
 }
@@ -82,7 +93,10 @@ impl Error for ForwardError {
             | Self::BodyTooLarge
             | Self::VisitorBody(_)
             | Self::BodyTimeout
-            | Self::Path(_) => None,
+            | Self::Path(_)
+            | Self::ForeignOrigin
+            | Self::NoTunnel
+            | Self::UpgradeBody => None,
         }
     }
 }

@@ -5,15 +5,21 @@ mod cookies;
 mod error;
 mod fold;
 mod forwarded;
+mod frames;
 mod handling;
 mod hop;
 mod identity;
+mod open;
 mod patience;
 mod pool;
 mod stream;
+mod switch;
 mod trailers;
+mod tunnel;
+mod upgrade;
 mod upload;
 mod upstream;
+mod way;
 
 #[cfg(test)]
 mod tests;
@@ -39,7 +45,13 @@ use hyper::ext::ReasonPhrase;
 pub use error::ForwardError;
 pub use handling::{basic_user, kept_from_answers, kept_from_requests, stripped};
 pub use identity::IdentityHeaderValues;
+pub use open::Hold;
+pub use open::Order;
+pub use open::Tenths;
 pub use stream::Stream;
+pub use switch::Switched;
+pub use switch::Tunnel;
+pub use upgrade::Wish;
 
 use crate::identity::CookieNames;
 use crate::policy::App;
@@ -48,11 +60,13 @@ use crate::policy::Permitted;
 use crate::policy::RouteLimits;
 use crate::policy::Target;
 use crate::policy::Upstream;
+use crate::random::Random;
 use forwarded::Via;
 use pool::Pool;
 use upload::Flow;
 use upload::Upload;
 use upstream::Live;
+use way::Scratch;
 
 /// What a worker's proxy is told once.
 #[derive(Clone, Debug)]
@@ -97,16 +111,20 @@ pub struct Proxy {
     pool: Rc<Pool>,
     via: Via,
     body_timeout: Duration,
+    scratch: Scratch,
+    random: Random,
 }
 
 impl Proxy {
     /// A proxy without connections.
     #[must_use]
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings, random: &Random) -> Self {
         Self {
             pool: Pool::new(settings.pool_idle, settings.max_idle_per_upstream),
             via: Via::new(&settings.via_name),
             body_timeout: settings.body_timeout,
+            scratch: Scratch::default(),
+            random: random.clone(),
         }
     }
 

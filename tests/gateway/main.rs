@@ -13,6 +13,7 @@ mod code;
 mod concurrency;
 mod crash;
 mod demo;
+mod handling;
 mod hostile;
 mod hosts;
 mod json;
