@@ -13,6 +13,7 @@ use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::Mutex;
 
 const ALICE: &str = "alice@example.com";
 const BOB: &str = "bob@example.com";
@@ -20,7 +21,7 @@ const HOST: &str = "wiki.localhost";
 const PAGE: &str = include_str!("../../docs/nginx.md");
 
 struct Nginx {
-    child: Child,
+    child: Mutex<Child>,
     gateway: Gateway,
     authority: Arc<Authority>,
     port: u16,
@@ -71,7 +72,7 @@ access = "sign-out"
         let whole = place.fill_in(&format!(
             "daemon off;\npid @DIR@/nginx.pid;\nworker_processes 1;\nerror_log stderr info;\nevents {{}}\nhttp {{\n\
              access_log off;\nclient_body_temp_path @DIR@/t1;\nproxy_temp_path @DIR@/t2;\nfastcgi_temp_path @DIR@/t3;\n\
-             uwsgi_temp_path @DIR@/t4;\nscgi_temp_path @DIR@/t5;\nclient_max_body_size 1m;\n{lines}\n}}\n"
+             uwsgi_temp_path @DIR@/t4;\nscgi_temp_path @DIR@/t5;\nclient_max_body_size 1m;\nclient_body_buffer_size 1m;\n{lines}\n}}\n"
         ));
         let file = place.path().join("nginx.conf");
         std::fs::write(&file, whole).unwrap();
@@ -90,12 +91,16 @@ access = "sign-out"
             .stderr(log)
             .spawn()
             .unwrap();
-        let nginx = Self { child, gateway, authority, port };
-        eventually("nginx answers", async || {
+        let nginx = Self { child: Mutex::new(child), gateway, authority, port };
+        let ended = eventually("nginx answers", async || {
+            if let Some(status) = nginx.child.lock().unwrap().try_wait().unwrap() {
+                return Some(Some(status));
+            }
             let url = nginx.url("/.linkgate/assets/style.css");
-            try_fetch(Some(&nginx.authority), "GET", &url, &[], Vec::new()).await.ok()
+            try_fetch(Some(&nginx.authority), "GET", &url, &[], Vec::new()).await.ok().map(|_| None)
         })
         .await;
+        assert!(ended.is_none(), "{ended:?}: {:?}", nginx.complaints());
         nginx
     }
 
@@ -128,8 +133,9 @@ access = "sign-out"
 impl Drop for Nginx {
     fn drop(&mut self) {
         // SIGTERM: its workers end with it.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let _ = self.child.wait();
+        let Ok(child) = self.child.get_mut() else { return };
+        let _ = Command::new("kill").arg(child.id().to_string()).status();
+        let _ = child.wait();
     }
 }
 
