@@ -155,7 +155,7 @@ fn app(reader: &Reader<'_>, around: &Around<'_>, origin: Origin, name: String) -
         let served: Vec<&Route> = routes.iter().map(|route| &**route).collect();
         handling::dead(reader, written, &served);
     }
-    App { name, origin, allow, routes }
+    App::new(name, origin, allow, routes)
 }
 
 /// What systemd's credential with the password of an app's own account is called; empty where the name of the app

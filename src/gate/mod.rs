@@ -4,6 +4,7 @@
 mod again;
 pub mod answer;
 mod body;
+mod check;
 mod client;
 mod identify;
 mod open;
@@ -208,6 +209,9 @@ impl Gate {
         mut request: Request<Incoming>,
         reference: &str,
     ) -> Response<Body> {
+        if check::asks(&self.parts.prefix, request.uri().path()) {
+            return self.check(worker, connection, &request, reference);
+        }
         let wish = Wish::of(&request);
         let mut method = request.method().clone();
         if wish.as_ref().is_some_and(Wish::is_by_connect) {

@@ -56,7 +56,6 @@ pub use upgrade::Wish;
 use crate::identity::CookieNames;
 use crate::policy::App;
 use crate::policy::Handling;
-use crate::policy::IdentityHeaders;
 use crate::policy::Permitted;
 use crate::policy::RouteLimits;
 use crate::policy::Target;
@@ -252,13 +251,7 @@ fn incoming(
 
 /// Header names of every table of an app: reserved on all its routes, for the app believes them on all.
 fn tables(app: &App) -> Vec<&str> {
-    let mut names = Vec::new();
-    for route in &app.routes {
-        if let IdentityHeaders::Table(rows) = &route.identity {
-            names.extend(rows.iter().map(|(name, _)| name.as_str()));
-        }
-    }
-    names
+    app.table_names().collect()
 }
 
 /// On a route where nobody was let in by name, nobody is named, whatever the gate holds.

@@ -146,7 +146,7 @@ mod tests {
 
     fn app() -> App {
         let origin = Origin::parse("https://wiki.example.com").unwrap();
-        App { name: "wiki".into(), origin, allow: None, routes: Vec::new() }
+        App::new("wiki".into(), origin, None, Vec::new())
     }
 
     fn admitted(wish: &Wish, upgrades: &[&str], origins: WebSocketOrigins) -> Result<bool, String> {

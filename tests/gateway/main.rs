@@ -5,6 +5,7 @@ mod harness;
 
 mod activation;
 mod attacks;
+mod check_nginx;
 mod clients_grpc;
 mod clients_jupyter;
 mod clients_websocket;

@@ -1,6 +1,6 @@
 //! Everything at once on connections that are used again and again: downloads, uploads, event streams and people who
 //! leave half way, over HTTP/1.1 and HTTP/2. Every byte is compared, and afterwards nothing is left open. For as long as
-//! `LINKGATE_TEST_SECONDS` says; `tests/slow.sh` says minutes.
+//! `SLOW_SECONDS` says; `tests/slow.sh` says minutes.
 
 use crate::harness::eventually;
 use crate::harness::given;
@@ -264,7 +264,7 @@ async fn live(house: Arc<House>, person: u64, until: Instant) -> BTreeMap<&'stat
 
 #[tokio::test]
 async fn everything_at_once_stays_whole_and_leaves_nothing_open() {
-    let seconds = given("LINKGATE_TEST_SECONDS", 4);
+    let seconds = given("SLOW_SECONDS", 4);
     let Stage { gateway, app, authority, cookie, host } = Stage::secure("http", "").await;
     let tls = authority.unwrap().client();
     let house = Arc::new(House { tls, port: gateway.place.port, host, cookie });

@@ -21,7 +21,7 @@ fn the_environment_overrides_the_file_and_keeps_its_places() {
     assert_eq!(loaded.listen.len(), 2);
     assert!(!loaded.log.access);
     assert_eq!(loaded.site(Some("wiki.example.com")).unwrap().mail.as_ref().unwrap().from, "b@example.com");
-    let upstream = loaded.sites[0].site.apps[0].routes[0].upstream.as_ref().unwrap();
+    let upstream = loaded.sites[0].site.apps[0].routes()[0].upstream.as_ref().unwrap();
     assert_eq!(upstream.to_string(), "http://127.0.0.1:9");
     assert_eq!(loaded.site(Some("news")).unwrap().site.allow.groups, ["staff"]);
 }

@@ -25,7 +25,7 @@ fn load_app(keys: &str) -> Arc<App> {
 }
 
 fn last(app: &App) -> &Route {
-    app.routes.last().unwrap()
+    app.routes().last().unwrap()
 }
 
 /// What stands below the host of an app (line 11 and on); the beginning of a line of the answer; part of its cure.
@@ -384,7 +384,7 @@ fn every_kind_of_upstream_is_read() {
         Duration::from_secs(1)
     );
     let several = GOOD.replace("\"http://127.0.0.1:3000\"", "[\"http://127.0.0.1:3000\", \"unix:/run/b\"]");
-    let upstream = try_load(&several).unwrap().sites[0].site.apps[0].routes[0].upstream.clone().unwrap();
+    let upstream = try_load(&several).unwrap().sites[0].site.apps[0].routes()[0].upstream.clone().unwrap();
     assert_eq!(upstream.endpoints.len(), 2, "the short form takes a list as well");
 }
 
@@ -401,7 +401,7 @@ fn certificates_and_passwords_are_looked_for_beside_the_file() {
          set_request_headers = { Authorization-Token = \"hunter3\" }",
     );
     let (loaded, _) = load_text(&text, &folder.path().join("c.toml"), &Environment::default()).unwrap();
-    let route = &loaded.sites[0].site.apps[1].routes[0];
+    let route = &loaded.sites[0].site.apps[1].routes()[0];
     let tls = &route.upstream.as_ref().unwrap().tls;
     assert_eq!(tls.ca.as_deref(), Some(folder.path().join("ca.pem").as_path()));
     let (certificate, key) = tls.client.clone().unwrap();
@@ -420,7 +420,7 @@ fn the_password_of_an_account_comes_from_a_credential_too() {
                     basic = { user = \"v\" }\n[[site.app.route]]\npath = \"/y\"\nbasic = { password = \"other\" }");
     let (loaded, _) = load_text(&text, Path::new("c.toml"), &with(&[], Some(folder.path()))).unwrap();
     let accounts: Vec<_> =
-        loaded.sites[0].site.apps[1].routes.iter().map(|r| r.handling.basic.clone().unwrap()).collect();
+        loaded.sites[0].site.apps[1].routes().iter().map(|r| r.handling.basic.clone().unwrap()).collect();
     let pairs: Vec<_> = accounts.iter().map(|a| (a.user.as_str(), a.password.expose().as_str())).collect();
     assert_eq!(pairs, [("v", "hunter2"), ("u", "other"), ("u", "hunter2")]);
 }
@@ -464,7 +464,7 @@ fn a_route_inherits_and_its_own_word_wins() {
          [[site.app.route]]\npath = \"/same/\"\nstrip_prefix = \"/same/\"\nset_request_headers = { x_one = \"\" }\ncache = \"private\"\n\
          [[site.app.route]]\npath = \"/other/\"\nupstream = \"http://c\"",
     );
-    let [same, other, own] = app.routes.as_slice() else { panic!("three routes") };
+    let [same, other, own] = app.routes() else { panic!("three routes") };
     let upstream = |route: &Arc<Route>| route.upstream.clone().unwrap();
     assert!(Arc::ptr_eq(&upstream(same), &upstream(own)), "the same upstream has the same connections");
     assert_eq!(same.handling.strip_prefix.as_deref(), Some("/same"));
@@ -503,7 +503,7 @@ fn keys_of_an_app_are_not_dead_where_one_of_its_routes_uses_them() {
 fn equal_upstreams_of_different_apps_are_one() {
     let loaded = try_load(&app("upstream = [\"http://127.0.0.1:3000/\"]")).unwrap();
     let upstreams: Vec<_> =
-        loaded.sites[0].site.apps.iter().map(|app| app.routes[0].upstream.clone().unwrap()).collect();
+        loaded.sites[0].site.apps.iter().map(|app| app.routes()[0].upstream.clone().unwrap()).collect();
     assert!(Arc::ptr_eq(&upstreams[0], &upstreams[1]));
 }
 

@@ -284,12 +284,8 @@ fn host(plan: &Plan, port: u16) -> Host {
         })
     };
     let table = IdentityHeaders::Table(vec![("X-My-Name".into(), "{name}".into())]);
-    let app = Arc::new(App {
-        name: "wiki".into(),
-        origin: origin.clone(),
-        allow: None,
-        routes: vec![route("/table/", table), route("/", plan.identity.clone())],
-    });
+    let routes = vec![route("/table/", table), route("/", plan.identity.clone())];
+    let app = Arc::new(App::new("wiki".into(), origin.clone(), None, routes));
     let site = Site {
         name: "wiki".into(),
         url: origin.clone(),
@@ -302,5 +298,5 @@ fn host(plan: &Plan, port: u16) -> Host {
         apps: vec![Arc::clone(&app)],
         hosts: vec![origin.clone()],
     };
-    Host { site: Arc::new(site), origin, app: Some(app) }
+    Host { site: Arc::new(site), site_number: 0, origin, app: Some(app) }
 }
