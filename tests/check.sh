@@ -12,6 +12,8 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 CARGO_TERM_COLOR=never
+# Those are for tests/slow.sh: here nothing but what is built here is tested, and in its usual size.
+unset SLOW_BINARY SLOW_BYTES SLOW_SECONDS
 readonly CHECK="$PWD/.check"
 readonly POLICY=/usr/sbin/policy-rc.d
 made_policy=""
@@ -94,12 +96,15 @@ install_debian() {
 }
 
 install_python() {
-    [ -x "$CHECK/venv/bin/radicale" ] && "$CHECK/venv/bin/python" -c 'import aiosmtpd, radicale' 2>/dev/null && return 0
-    say "installing radicale and aiosmtpd into .check/venv"
+    local wanted=tests/clients/requirements.txt have="$CHECK/venv/requirements.txt"
+    # The list is put beside what it brought only when all of it is there.
+    cmp -s "$wanted" "$have" && "$CHECK/venv/bin/python" -c '' 2>/dev/null && return 0
+    say "installing what $wanted lists into .check/venv"
     # A half-made environment is made anew.
     python3 -m venv --clear "$CHECK/venv" || die "python3 -m venv failed"
-    "$CHECK/venv/bin/python" -m pip install --quiet --disable-pip-version-check 'radicale==3.*' 'aiosmtpd==1.4.*' ||
-        die "pip could not install radicale and aiosmtpd"
+    "$CHECK/venv/bin/python" -m pip install --quiet --disable-pip-version-check --prefer-binary -r "$wanted" ||
+        die "pip could not install what $wanted lists"
+    cp "$wanted" "$have" || die "cannot write to .check"
 }
 
 install_axe() {

@@ -38,6 +38,8 @@ const ASSERTION_MARGIN: i64 = 60;
 /// A verified token, kept while the standing's generation stays the same.
 pub struct Pass {
     generation: u64,
+    /// What was verified: whether its key still counts is asked again for what stays open.
+    token: Rc<str>,
     /// What the token says.
     pub claims: SessionClaims,
     /// The person; shared with the judge.
@@ -78,7 +80,7 @@ pub struct Found {
 
 /// One worker's memory of verified tokens, by their whole bytes.
 #[derive(Default)]
-pub struct Passes(RefCell<HashMap<Box<str>, Rc<Pass>>>);
+pub struct Passes(RefCell<HashMap<Rc<str>, Rc<Pass>>>);
 
 /// What identification looks things up in.
 pub struct Known<'a> {
@@ -139,20 +141,19 @@ impl Passes {
         let pass = if let Some(pass) = cached {
             pass
         } else {
-            let pass = Rc::new(verify(known, token, generation)?);
+            let pass = Rc::new(verify(known, &token.into(), generation)?);
             let mut passes = self.0.borrow_mut();
             if passes.len() >= MOST_PASSES {
                 passes.clear();
             }
-            passes.insert(token.into(), Rc::clone(&pass));
+            passes.insert(Rc::clone(&pass.token), Rc::clone(&pass));
             pass
         };
-        let fits = pass.claims.aud == host.origin.as_str() && pass.claims.iss == host.site.name;
-        (fits && known.now < pass.ends_at).then_some(pass)
+        pass.is_good(known, host).then_some(pass)
     }
 }
 
-fn verify(known: &Known<'_>, token: &str, generation: u64) -> Option<Pass> {
+fn verify(known: &Known<'_>, token: &Rc<str>, generation: u64) -> Option<Pass> {
     let claims: SessionClaims = known.keys.current().verify(TokenKind::Session, token, known.now).ok()?;
     let id = SessionId::parse(&claims.sid)?;
     let email = EmailAddress::parse(&claims.sub).ok().filter(|email| email.as_str() == claims.sub)?;
@@ -168,10 +169,34 @@ fn verify(known: &Known<'_>, token: &str, generation: u64) -> Option<Pass> {
     let profiles = [site.users.get(&email), stored.as_deref()];
     let until = profiles.into_iter().flatten().filter_map(|profile| profile.until).min();
     let ends_at = until.map_or(claims.ends_at(), |until| until.min(claims.ends_at()));
-    Some(Pass { generation, claims, ends_at, identity, told: RefCell::default() })
+    let token = Rc::clone(token);
+    Some(Pass { generation, token, claims, ends_at, identity, told: RefCell::default() })
 }
 
 impl Pass {
+    /// The same token, verified with what is known now.
+    pub fn again(&self, known: &Known<'_>, host: &Host) -> Option<Self> {
+        // Read before looking, as ever.
+        let generation = known.standing.generation();
+        verify(known, &self.token, generation).filter(|pass| pass.is_good(known, host))
+    }
+
+    fn is_good(&self, known: &Known<'_>, host: &Host) -> bool {
+        self.claims.aud == host.origin.as_str()
+            && self.claims.iss == host.site.name
+            && known.now < self.ends_at
+    }
+
+    /// The generation of the standing by which it was verified.
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// When it is over by itself.
+    pub const fn ends_at(&self) -> Timestamp {
+        self.ends_at
+    }
+
     /// What the app behind `route` is told; the assertion is signed once a session a worker and kept until a minute
     /// before its end.
     pub fn told(

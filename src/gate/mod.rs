@@ -1,15 +1,20 @@
 //! REQUEST: one list of early returns, from a parsed request to an answer. Never fails: every error becomes an answer
 //! in `answer.rs`, and "allow" is said by `policy` alone.
 
+mod again;
 pub mod answer;
 mod body;
+mod check;
 mod client;
 mod identify;
+mod open;
 mod private;
 mod record;
+mod shelf;
 
 use std::collections::HashMap;
-
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,8 +29,11 @@ use http::header;
 use hyper::body::Incoming;
 use tower_service::Service as _;
 
+use again::Ask;
+use again::Over;
 use answer::Fault;
 pub use body::Body;
+use body::Ready;
 pub use client::Client;
 pub use client::Connection;
 pub use client::Peer;
@@ -33,6 +41,11 @@ pub use client::Trust;
 use identify::Found;
 use identify::Known;
 use identify::Passes;
+pub use open::Cut;
+use open::Kind;
+pub use open::Line;
+use open::Register;
+use open::Waiting;
 use record::References;
 
 use crate::clock::Clock;
@@ -51,8 +64,11 @@ use crate::policy::Refusal;
 use crate::policy::Sites;
 use crate::policy::Target;
 use crate::policy::decide;
+use crate::proxy::ForwardError;
 use crate::proxy::Proxy;
+use crate::proxy::Switched;
 use crate::proxy::Visit;
+use crate::proxy::Wish;
 use crate::random::Random;
 
 /// What an error page is chosen by: kept while a request's other headers go to the app.
@@ -106,18 +122,29 @@ pub struct Worker {
     passes: Passes,
     references: References,
     proxy: Proxy,
+    /// Outlives the gate.
+    open: Register,
+    /// The gate's number there.
+    number: u64,
     router: Router,
     secure_names: HashMap<String, (CookieNames, CookieNames)>,
+}
+
+impl Worker {
+    /// A stop begins: what is open and would never end is told to.
+    pub fn leave(&self) {
+        self.open.leave();
+    }
 }
 
 /// One request on its way, as far as it is known.
 struct Journey<'a> {
     host: &'a Host,
-    target: &'a Target,
     client: &'a Client,
     names: &'a CookieNames,
     reference: &'a str,
     now: Timestamp,
+    line: Line,
 }
 
 impl Gate {
@@ -131,17 +158,21 @@ impl Gate {
         Self { parts, router }
     }
 
-    /// What a worker keeps for itself: made on its thread, never leaves it.
+    /// What a worker keeps for itself: made on its thread, never leaves it. Takes over from `previous` what is open.
     #[must_use]
-    pub fn worker(&self) -> Worker {
+    pub fn worker(self: &Arc<Self>, previous: Option<&Worker>) -> Worker {
         let names = |settings: &Arc<SiteSettings>| {
             let base = &settings.session.cookie;
             (CookieNames::new(base, true), CookieNames::new(base, false))
         };
+        let open = previous.map_or_else(Register::default, |previous| previous.open.clone());
+        let number = open.obey(self);
         Worker {
             passes: Passes::default(),
             references: References::new(&self.parts.random),
-            proxy: Proxy::new(&self.parts.proxy),
+            proxy: Proxy::new(&self.parts.proxy, &self.parts.random),
+            open,
+            number,
             router: self.router.clone(),
             secure_names: self.parts.settings.iter().map(|(name, s)| (name.clone(), names(s))).collect(),
         }
@@ -158,13 +189,14 @@ impl Gate {
         &self,
         worker: &Worker,
         connection: Connection,
+        line: Line,
         request: Request<Incoming>,
     ) -> Response<Body> {
         let reference = worker.references.next();
-        let line = self.parts.access_log.then(|| record::Line::of(&request));
-        let answer = self.answer(worker, connection, request, &reference).await;
-        if let Some(line) = line {
-            line.write(&reference, answer.status());
+        let record = self.parts.access_log.then(|| record::Line::of(&request));
+        let answer = self.answer(worker, connection, line, request, &reference).await;
+        if let Some(record) = record {
+            record.write(&reference, answer.status());
         }
         answer
     }
@@ -173,9 +205,20 @@ impl Gate {
         &self,
         worker: &Worker,
         connection: Connection,
-        request: Request<Incoming>,
+        line: Line,
+        mut request: Request<Incoming>,
         reference: &str,
     ) -> Response<Body> {
+        if check::asks(&self.parts.prefix, request.uri().path()) {
+            return self.check(worker, connection, &request, reference);
+        }
+        let wish = Wish::of(&request);
+        let mut method = request.method().clone();
+        if wish.as_ref().is_some_and(Wish::is_by_connect) {
+            // Looked at as what HTTP/1.1 would have said (RFC 8441 §5).
+            method = Method::GET;
+            request.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        }
         let client = match client::client(&self.parts.trust, connection, request.headers()) {
             Ok(client) => client,
             Err(what) => return answer::plain(&Fault::Forwarding(what).shown(), reference),
@@ -189,10 +232,10 @@ impl Gate {
         let Some((host, settings, names)) = self.place(worker, &target.host) else {
             return answer::plain(&Fault::UnknownHost(target.host).shown(), reference);
         };
-        let journey =
-            Journey { host, target: &target, client: &client, names, reference, now: self.parts.clock.now() };
+        let now = self.parts.clock.now();
+        let journey = Journey { host, client: &client, names, reference, now, line };
         if host.origin.secure() && !client.secure {
-            return to_https(host, &target, &client, request.method())
+            return to_https(host, &target, &client, &method)
                 .unwrap_or_else(|| answer::plain(&Fault::Insecure.shown(), reference));
         }
         let known = Known {
@@ -214,9 +257,14 @@ impl Gate {
         let who =
             found.pass.as_ref().map(|pass| Asker { identity: &pass.identity, by_bearer: found.by_bearer });
         let certain = client.certain.then_some(client.ip);
-        match decide(host, &target, request.method(), certain, who) {
-            Ok(permitted) => self.forward(worker, &journey, settings, &found, &permitted, request).await,
-            Err(refusal) => self.refuse(&visitor(&found), refusal, &target, &request),
+        match decide(host, &target, &method, certain, who) {
+            Ok(permitted) => {
+                let (pass, by_bearer) = (found.pass.clone(), found.by_bearer);
+                let told = permitted.identity().is_some();
+                let ask = Ask { target, method, client: certain, pass, by_bearer, told, wish: None };
+                self.forward(worker, &journey, settings, &found, &permitted, ask, wish, request).await
+            }
+            Err(refusal) => self.refuse(&visitor(&found), refusal, &target, &method, request.headers()),
         }
     }
 
@@ -264,6 +312,8 @@ impl Gate {
         settings: &Arc<SiteSettings>,
         found: &Found,
         permitted: &Permitted,
+        mut ask: Ask,
+        wish: Option<Wish>,
         request: Request<Incoming>,
     ) -> Response<Body> {
         let navigation = is_navigation(request.method(), request.headers());
@@ -290,28 +340,111 @@ impl Gate {
             consumed_authorization: found.consumed_authorization,
             assertion: told.as_ref().map(|told| &told.assertion),
         };
-        match worker.proxy.forward(permitted, journey.target, request, visit).await {
-            Ok(answer) => {
-                let mut answer = answer.map(Body::Upstream);
+        if let Some(wish) = wish {
+            match wish.is_admitted(permitted.app(), &permitted.route().handling) {
+                Ok(true) => ask.wish = Some(Box::new(wish)),
+                Ok(false) => {}
+                Err(error) => return self.not_forwarded(settings, journey, found, permitted, choice, error),
+            }
+        }
+        if ask.wish.is_some() {
+            let switched = Box::pin(self.switch(worker, journey, permitted, ask, request, visit)).await;
+            return match switched {
+                Ok(mut answer) => {
+                    if pass.is_some() {
+                        private::keep_private(answer.headers_mut(), &permitted.route().handling);
+                    }
+                    answer
+                }
+                Err(error) => self.not_forwarded(settings, journey, found, permitted, choice, error),
+            };
+        }
+        let mut waiting = Waiting::new(&worker.open, worker.number);
+        let outcome = {
+            let mut answer = pin!(worker.proxy.forward(permitted, &ask.target, request, visit));
+            poll_fn(|cx| {
+                waiting.poll(cx, answer.as_mut(), ask.pass.as_ref(), |gate| gate.judge_again(ask.asked()))
+            })
+            .await
+        };
+        drop(waiting);
+        match outcome {
+            Ok(Ok(answer)) => {
+                let ready = || Ready {
+                    register: worker.open.clone(),
+                    ask,
+                    judged_by: worker.number,
+                    line: journey.line.clone(),
+                };
+                let mut answer = answer.map(|stream| Body::watched(stream, ready));
                 if let Some(pass) = pass {
-                    private::keep_private(answer.headers_mut());
+                    private::keep_private(answer.headers_mut(), &permitted.route().handling);
                     if navigation && !found.by_bearer {
                         self.renew(&visitor(settings, journey, found), &pass.claims, answer.headers_mut());
                     }
                 }
                 answer
             }
-            Err(error) => {
-                tracing::warn!(reference = journey.reference, app = permitted.app().name, %error, "not forwarded");
-                let named = PAGE_CHOICE.iter().cloned().zip(choice);
-                let headers = named.filter_map(|(name, value)| Some((name, value?))).collect();
-                let mut answer =
-                    self.fault(&visitor(settings, journey, found), &headers, &Fault::Forward(error));
-                // What is left of the request's body is not read: the connection ends with this answer.
-                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                answer
+            Ok(Err(error)) => self.not_forwarded(settings, journey, found, permitted, choice, error),
+            Err(over) => self.over(&visitor(settings, journey, found), over, &ask, choice),
+        }
+    }
+
+    /// Leaves HTTP, if the app does.
+    async fn switch(
+        &self,
+        worker: &Worker,
+        journey: &Journey<'_>,
+        permitted: &Permitted,
+        ask: Ask,
+        request: Request<Incoming>,
+        visit: Visit<'_>,
+    ) -> Result<Response<Body>, ForwardError> {
+        let Some(wish) = &ask.wish else { return Err(ForwardError::UpgradeBody) };
+        let websocket = wish.is_websocket();
+        match worker.proxy.switch(permitted, &ask.target, wish, request, visit).await? {
+            Switched::No(answer) => {
+                let (register, judged_by) = (worker.open.clone(), worker.number);
+                let ready = || Ready { register, ask, judged_by, line: journey.line.clone() };
+                Ok(answer.map(|stream| Body::watched(stream, ready)))
+            }
+            Switched::Yes(answer, tunnel) => {
+                let kind = Kind::Tunnel { idle: permitted.route().limits.idle_timeout, websocket };
+                let (place, hold) = worker.open.enter(ask, worker.number, None, kind);
+                let tenths = worker.open.tenths();
+                tokio::task::spawn_local(async move {
+                    tunnel.run(hold, tenths).await;
+                    drop(place);
+                });
+                Ok(answer.map(|()| Body::empty()))
             }
         }
+    }
+
+    fn not_forwarded(
+        &self,
+        settings: &Arc<SiteSettings>,
+        journey: &Journey<'_>,
+        found: &Found,
+        permitted: &Permitted,
+        choice: Choice,
+        error: ForwardError,
+    ) -> Response<Body> {
+        tracing::warn!(reference = journey.reference, app = permitted.app().name, %error, "not forwarded");
+        let visitor = visitor(settings, journey, found);
+        closing(self.fault(&visitor, &chosen(choice), &Fault::Forward(error)))
+    }
+
+    /// Somebody who may not wait for the answer any more.
+    fn over(&self, visitor: &Visitor, over: Over, ask: &Ask, choice: Choice) -> Response<Body> {
+        let headers = chosen(choice);
+        closing(match over {
+            Over::Stale => self.fault(visitor, &headers, &Fault::Stale),
+            Over::Refused(refusal) => {
+                let nobody = Visitor { session: None, ..visitor.clone() };
+                self.refuse(&nobody, refusal, &ask.target, &ask.method, &headers)
+            }
+        })
     }
 
     fn renew(
@@ -331,21 +464,18 @@ impl Gate {
         visitor: &Visitor,
         refusal: Refusal,
         target: &Target,
-        request: &Request<Incoming>,
+        method: &Method,
+        headers: &http::HeaderMap,
     ) -> Response<Body> {
         let login = &self.parts.login;
         match refusal {
             // Signed in, but by a credential that this route does not take: signing in again would lead back here.
-            Refusal::SignIn if visitor.session.is_some() => {
-                login.denied(visitor, request.headers()).map(Body::Own)
-            }
-            Refusal::SignIn => {
-                login.start_sign_in(visitor, target, request.method(), request.headers()).map(Body::Own)
-            }
-            Refusal::NotAllowed | Refusal::Denied => login.denied(visitor, request.headers()).map(Body::Own),
+            Refusal::SignIn if visitor.session.is_some() => login.denied(visitor, headers).map(Body::Own),
+            Refusal::SignIn => login.start_sign_in(visitor, target, method, headers).map(Body::Own),
+            Refusal::NotAllowed | Refusal::Denied => login.denied(visitor, headers).map(Body::Own),
             Refusal::SignOut => see_other(&format!("{}/logout", self.parts.prefix)),
             Refusal::NoApp if target.path == "/" => see_other(&format!("{}/", self.parts.prefix)),
-            Refusal::NoApp => self.fault(visitor, request.headers(), &Fault::NotFound),
+            Refusal::NoApp => self.fault(visitor, headers, &Fault::NotFound),
         }
     }
 
@@ -353,6 +483,20 @@ impl Gate {
         let shown = fault.shown();
         self.parts.login.error(visitor, headers, shown.status, shown.kind, &shown.detail).map(Body::Own)
     }
+}
+
+/// What of a request's headers an error page is chosen by.
+type Choice = [Option<HeaderValue>; PAGE_CHOICE.len()];
+
+fn chosen(choice: Choice) -> http::HeaderMap {
+    let named = PAGE_CHOICE.iter().cloned().zip(choice);
+    named.filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+/// What is left of the request's body is not read: the connection ends with this answer.
+fn closing(mut answer: Response<Body>) -> Response<Body> {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
 }
 
 fn visitor(settings: &Arc<SiteSettings>, journey: &Journey<'_>, found: &Found) -> Visitor {

@@ -21,6 +21,14 @@ pub enum ForwardError {
     VisitorBody(String),
     /// The visitor's body stood still for too long.
     BodyTimeout,
+    /// The visitor's path cannot be turned into one that the app is asked for.
+    Path(&'static str),
+    /// A WebSocket that a page of somebody else opens.
+    ForeignOrigin,
+    /// A WebSocket over HTTP/2 on a route that takes none.
+    NoTunnel,
+    /// A request with a body that wants to switch protocols, or one that cannot be written so.
+    UpgradeBody,
 }
 
 impl ForwardError {
@@ -65,6 +73,12 @@ impl fmt::Display for ForwardError {
             Self::BodyTimeout => {
                 f.write_str("the visitor's request body stood still for too long; send it again")
             }
+            Self::Path(why) => write!(f, "the visitor's path is not sent on ({why})"),
+            Self::ForeignOrigin => f.write_str(
+                "a page of another origin opened a WebSocket; if it may, add its origin to websocket_origins",
+            ),
+            Self::NoTunnel => f.write_str("this route takes no WebSockets; if it should, add it to upgrades"),
+            Self::UpgradeBody => f.write_str("a request that switches protocols has no body"),
         }
     }
 }
@@ -78,7 +92,11 @@ impl Error for ForwardError {
             | Self::Broken(_)
             | Self::BodyTooLarge
             | Self::VisitorBody(_)
-            | Self::BodyTimeout => None,
+            | Self::BodyTimeout
+            | Self::Path(_)
+            | Self::ForeignOrigin
+            | Self::NoTunnel
+            | Self::UpgradeBody => None,
         }
     }
 }

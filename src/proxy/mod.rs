@@ -5,14 +5,21 @@ mod cookies;
 mod error;
 mod fold;
 mod forwarded;
+mod frames;
+mod handling;
 mod hop;
 mod identity;
+mod open;
 mod patience;
 mod pool;
 mod stream;
+mod switch;
 mod trailers;
+mod tunnel;
+mod upgrade;
 mod upload;
 mod upstream;
+mod way;
 
 #[cfg(test)]
 mod tests;
@@ -27,29 +34,39 @@ use http::Method;
 use http::Request;
 use http::Response;
 use http::StatusCode;
-use http::Uri;
 use http::Version;
 use http::header;
-use http::uri::PathAndQuery;
+use http::request;
+use http::response;
 use hyper::body::Body as _;
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 
 pub use error::ForwardError;
+pub use handling::{basic_user, kept_from_answers, kept_from_requests, stripped};
 pub use identity::IdentityHeaderValues;
+pub use open::Hold;
+pub use open::Order;
+pub use open::Tenths;
 pub use stream::Stream;
+pub use switch::Switched;
+pub use switch::Tunnel;
+pub use upgrade::Wish;
 
 use crate::identity::CookieNames;
 use crate::policy::App;
-use crate::policy::IdentityHeaders;
+use crate::policy::Handling;
 use crate::policy::Permitted;
 use crate::policy::RouteLimits;
 use crate::policy::Target;
 use crate::policy::Upstream;
+use crate::random::Random;
 use forwarded::Via;
 use pool::Pool;
 use upload::Flow;
 use upload::Upload;
 use upstream::Live;
+use way::Scratch;
 
 /// What a worker's proxy is told once.
 #[derive(Clone, Debug)]
@@ -94,16 +111,20 @@ pub struct Proxy {
     pool: Rc<Pool>,
     via: Via,
     body_timeout: Duration,
+    scratch: Scratch,
+    random: Random,
 }
 
 impl Proxy {
     /// A proxy without connections.
     #[must_use]
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings, random: &Random) -> Self {
         Self {
             pool: Pool::new(settings.pool_idle, settings.max_idle_per_upstream),
             via: Via::new(&settings.via_name),
             body_timeout: settings.body_timeout,
+            scratch: Scratch::default(),
+            random: random.clone(),
         }
     }
 
@@ -125,29 +146,8 @@ impl Proxy {
         let upload = Upload::new(body, http2, route.limits.max_body, self.body_timeout, app)?;
         let flow = upload.flow();
 
-        let mut outgoing = Request::new(upload);
-        *outgoing.uri_mut() = address(target, &head.uri)?;
-        *outgoing.headers_mut() = head.headers;
-        let headers = outgoing.headers_mut();
-        let declared = headers.remove(header::CONTENT_LENGTH).is_some();
-        let wants_trailers = hop::strip(headers);
-        fold::remove_if(headers, {
-            let tables = tables(app);
-            move |name| fold::is_spoof(name, &tables)
-        });
-        cookies::clean_request(headers, visit.cookies);
-        if visit.consumed_authorization {
-            headers.remove(header::AUTHORIZATION);
-        }
-        if wants_trailers {
-            hop::offer_trailers(headers);
-        }
-        forwarded::set(headers, &visit);
-        self.via.append(headers, head.version);
-        set_identity(headers, permitted, &visit);
-        frame(&mut outgoing, declared, &head.method);
-        *outgoing.method_mut() = head.method.clone();
-
+        let method = head.method.clone();
+        let outgoing = self.outgoing(permitted, target, head, upload, &visit)?;
         let (live, answer) =
             self.exchange(permitted.upstream(), outgoing, flow.as_deref(), &route.limits).await?;
         let (head_back, body) = answer.into_parts();
@@ -156,15 +156,42 @@ impl Proxy {
         }
         let stream =
             Stream::new(body, live, Rc::clone(&self.pool), app.clone(), flow, route.limits.idle_timeout);
-        let mut answer = Response::new(stream);
-        *answer.status_mut() = head_back.status;
-        *answer.headers_mut() = head_back.headers;
-        let headers = answer.headers_mut();
-        let length = headers.remove(header::CONTENT_LENGTH);
-        hop::strip(headers);
-        cookies::clean_answer(headers, visit.cookies);
-        frame_answer(&mut answer, length, &head.method);
-        Ok(answer)
+        Ok(incoming(head_back, stream, &method, &visit, &route.handling))
+    }
+
+    /// The request as the app gets it: what is not for the app is taken out, what it is told is put in.
+    fn outgoing(
+        &self,
+        permitted: &Permitted,
+        target: &Target,
+        head: request::Parts,
+        upload: Upload,
+        visit: &Visit<'_>,
+    ) -> Result<Request<Upload>, ForwardError> {
+        let mut outgoing = Request::new(upload);
+        *outgoing.uri_mut() = handling::address(permitted, target, &head.uri)?;
+        *outgoing.headers_mut() = head.headers;
+        let headers = outgoing.headers_mut();
+        let declared = headers.remove(header::CONTENT_LENGTH).is_some();
+        let wants_trailers = hop::strip(headers);
+        fold::remove_if(headers, {
+            let tables = tables(permitted.app());
+            move |name| fold::is_spoof(name, &tables)
+        });
+        cookies::clean_request(headers, visit.cookies);
+        if visit.consumed_authorization {
+            headers.remove(header::AUTHORIZATION);
+        }
+        handling::request(headers, permitted);
+        if wants_trailers {
+            hop::offer_trailers(headers);
+        }
+        forwarded::set(headers, visit);
+        self.via.append(headers, head.version);
+        set_identity(headers, permitted, visit);
+        frame(&mut outgoing, declared, &head.method);
+        *outgoing.method_mut() = head.method;
+        Ok(outgoing)
     }
 
     /// Asks on an idle connection, else on a new one. Once more on a new one when the idle one turns out closed and
@@ -199,27 +226,32 @@ impl Proxy {
     }
 }
 
-/// Header names of every table of an app: reserved on all its routes, for the app believes them on all.
-fn tables(app: &App) -> Vec<&str> {
-    let mut names = Vec::new();
-    for route in &app.routes {
-        if let IdentityHeaders::Table(rows) = &route.identity {
-            names.extend(rows.iter().map(|(name, _)| name.as_str()));
-        }
+/// The app's answer as the visitor gets it.
+fn incoming(
+    mut head: response::Parts,
+    stream: Stream,
+    method: &Method,
+    visit: &Visit<'_>,
+    handling: &Handling,
+) -> Response<Stream> {
+    let mut answer = Response::new(stream);
+    *answer.status_mut() = head.status;
+    *answer.headers_mut() = head.headers;
+    if let Some(phrase) = head.extensions.remove::<ReasonPhrase>() {
+        answer.extensions_mut().insert(phrase);
     }
-    names
+    let headers = answer.headers_mut();
+    let length = headers.remove(header::CONTENT_LENGTH);
+    hop::strip(headers);
+    cookies::clean_answer(headers, visit.cookies);
+    handling::answer(headers, handling);
+    frame_answer(&mut answer, length, method);
+    answer
 }
 
-/// Path and query exactly as judged.
-fn address(target: &Target, asked: &Uri) -> Result<Uri, ForwardError> {
-    let exact = match asked.path_and_query() {
-        Some(same) if same.as_str() == target.raw => same.clone(),
-        _ => PathAndQuery::try_from(target.raw.as_str())
-            .ok()
-            .filter(|parsed| parsed.as_str() == target.raw)
-            .ok_or_else(|| ForwardError::VisitorBody("the path cannot be written".to_owned()))?,
-    };
-    Ok(Uri::from(exact))
+/// Header names of every table of an app: reserved on all its routes, for the app believes them on all.
+fn tables(app: &App) -> Vec<&str> {
+    app.table_names().collect()
 }
 
 /// On a route where nobody was let in by name, nobody is named, whatever the gate holds.

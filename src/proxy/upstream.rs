@@ -12,6 +12,7 @@ use std::task::Poll;
 use std::task::Waker;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::Request;
 use http::Response;
 use hyper::body::Incoming;
@@ -127,6 +128,16 @@ impl Live {
         outcome.map_err(|error| ForwardError::broken(&error))
     }
 
+    /// The bare socket, after the app has switched protocols, and what was read of it beyond the answer.
+    pub(super) async fn into_socket(mut self: Box<Self>) -> Result<(Socket, Bytes), ForwardError> {
+        if !self.ended {
+            let end = poll_fn(|cx| self.connection.poll_without_shutdown(cx)).await;
+            end.map_err(|error| ForwardError::broken(&error))?;
+        }
+        let parts = self.connection.into_parts();
+        Ok((parts.io.into_inner(), parts.read_buf))
+    }
+
     /// Whether the connection is whole, quiet and waits for a request: nothing unread, nothing unsent.
     pub(super) fn is_free(&mut self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
@@ -135,7 +146,7 @@ impl Live {
 }
 
 /// A socket that remembers whether it was spoken to.
-struct Socket {
+pub(super) struct Socket {
     tcp: TcpStream,
     heard: Rc<Cell<bool>>,
 }

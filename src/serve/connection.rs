@@ -19,6 +19,7 @@ use super::http1;
 use super::http2;
 use super::limits::Permit;
 use super::limits::count;
+use super::line::Line;
 use super::socket::Socket;
 use super::stamps::{Order, Stamps};
 use super::worker::Core;
@@ -43,6 +44,8 @@ pub struct Connection {
     pub secure: bool,
     /// Whether this connection speaks HTTP/2.
     pub http2: bool,
+    /// What carries the answer.
+    pub line: Line,
 }
 
 /// An accepted socket on its way to HTTP.
@@ -77,7 +80,8 @@ pub(super) async fn serve<H: Handle>(core: Rc<Core<H>>, mut arrived: Arrived) {
         stamps.head_begins_anew();
     }
     let Arrived { mut socket, peer, local_port, secure, https_port, mut permit, .. } = arrived;
-    let mut about = Connection { peer, local_port, secure, http2: false };
+    let line = Line { stamps: Arc::clone(&stamps), taker: None };
+    let mut about = Connection { peer, local_port, secure, http2: false, line };
     if secure {
         let shaken = Box::pin(until_cut(handshake(&core, socket), &stamps)).await;
         let Some((shaken, http2)) = shaken.flatten() else { return };

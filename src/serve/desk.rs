@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::Method;
 use http::Version;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
@@ -29,12 +30,7 @@ pub(super) struct Desk<H: Handle> {
 }
 
 impl<H: Handle> Desk<H> {
-    pub fn new(
-        core: &Rc<Core<H>>,
-        about: Connection,
-        https_port: Option<u16>,
-        stamps: &Arc<Stamps>,
-    ) -> Self {
+    pub fn new(core: &Rc<Core<H>>, about: Connection, https_port: Option<u16>, stamps: &Arc<Stamps>) -> Self {
         Self { core: Rc::clone(core), about, https_port, stamps: Arc::clone(stamps), requests: Cell::new(0) }
     }
 
@@ -49,10 +45,15 @@ impl<H: Handle> Desk<H> {
     /// Answers a request; `taker` is told how an HTTP/2 answer is taken.
     pub async fn answer(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         taker: Option<Rc<Taker>>,
     ) -> Response<Reply<H::Body>> {
         let running = self.stamps.run();
+        let mut about = None;
+        if let Some(taker) = &taker {
+            let about = about.insert(self.about.clone());
+            about.line.taker = Some(Rc::clone(taker));
+        }
         let taken = taker.map(|taker| Taken::new(taker, &self.core.tick));
         if let Some(fault) = self.fault(&request) {
             count(&self.core.shared.counters.bad_requests);
@@ -64,7 +65,12 @@ impl<H: Handle> Desk<H> {
                 redirect::answer(request.uri(), request.headers(), port, |host| gate.knows_host(host));
             return reply::own(answer, running);
         }
-        reply::from_gate(gate.handle(worker, &self.about, request).await, running, taken)
+        if request.method() == Method::CONNECT {
+            // The stream of a tunnel lives on without an answer's body: for as long, the connection is in use.
+            request.extensions_mut().insert(Arc::new(self.stamps.run()));
+        }
+        let about = about.as_ref().unwrap_or(&self.about);
+        reply::from_gate(gate.handle(worker, about, request).await, running, taken)
     }
 
     fn fault(&self, request: &Request<Incoming>) -> Option<framing::Fault> {
@@ -77,6 +83,9 @@ impl<H: Handle> Desk<H> {
         }
         if request.headers().len() > self.core.shared.limits.max_headers {
             return Some(framing::Fault::Lines);
+        }
+        if framing::is_tunnel(request) {
+            return framing::check(&Method::GET, request.uri(), request.version(), request.headers()).err();
         }
         framing::check(request.method(), request.uri(), request.version(), request.headers()).err()
     }

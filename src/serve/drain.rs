@@ -29,6 +29,7 @@ pub(super) async fn run<H: Handle>(
             let _ = door.await;
         }
         core.register.finish_all();
+        H::leave(&core.current().1);
         core.live.empty().await;
     };
     let beats = async {

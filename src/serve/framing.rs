@@ -4,7 +4,8 @@
 use http::header;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
-use hyper::Response;
+use hyper::ext::Protocol;
+use hyper::{Request, Response};
 
 use super::reply;
 
@@ -45,6 +46,15 @@ impl Fault {
         }
         response
     }
+}
+
+/// A WebSocket over HTTP/2 (RFC 8441): judged as the GET that it would be over HTTP/1.1. Any other CONNECT is refused.
+pub(super) fn is_tunnel<B>(request: &Request<B>) -> bool {
+    let protocol = request.extensions().get::<Protocol>();
+    request.method() == Method::CONNECT
+        && request.version() == Version::HTTP_2
+        && protocol.is_some_and(|protocol| protocol.as_str().eq_ignore_ascii_case("websocket"))
+        && request.uri().scheme().is_some()
 }
 
 /// Accepts only what has one reading.

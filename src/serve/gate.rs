@@ -16,8 +16,12 @@ impl Handle for Gate {
     type Worker = gate::Worker;
     type Body = gate::Body;
 
-    fn worker(&self) -> gate::Worker {
-        Gate::worker(self)
+    fn worker(self: &Arc<Self>, previous: Option<&gate::Worker>) -> gate::Worker {
+        Gate::worker(self, previous)
+    }
+
+    fn leave(worker: &gate::Worker) {
+        worker.leave();
     }
 
     fn knows_host(&self, host: &str) -> bool {
@@ -34,8 +38,9 @@ impl Handle for Gate {
             Peer::Ip(address) => gate::Peer::Ip(address),
             Peer::Unix => gate::Peer::Unix,
         };
+        let line = connection.line.for_gate();
         let connection =
             gate::Connection { peer, local_port: connection.local_port, secure: connection.secure };
-        Gate::handle(&self, &worker, connection, request).await
+        Gate::handle(&self, &worker, connection, line, request).await
     }
 }

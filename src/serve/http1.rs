@@ -66,7 +66,14 @@ pub(super) async fn run<H: Handle>(
             let clean = parts.read_buf.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
             clean.then(|| parts.io.into_inner().into_socket())
         }
-        Some(Ok(())) => None,
+        Some(Ok(())) => {
+            if stamps.is_aborted()
+                && let Some(parts) = connection.into_parts()
+            {
+                parts.io.into_inner().into_socket().0.abort();
+            }
+            None
+        }
         Some(Err(error)) => {
             tracing::debug!(%error, "a connection ended with an error");
             None

@@ -75,6 +75,7 @@ fn builder(limits: &Limits, executor: LocalExecutor) -> http2::Builder<LocalExec
     let mut builder = http2::Builder::new(executor);
     builder
         .timer(TokioTimer::new())
+        .enable_connect_protocol()
         .max_concurrent_streams(limits.h2_streams)
         .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(RESETS)

@@ -14,6 +14,7 @@ mod guard;
 mod http1;
 mod http2;
 mod limits;
+mod line;
 mod listen;
 mod monitor;
 mod notify;
@@ -50,6 +51,7 @@ use crate::gate::Trust;
 pub use connection::{Connection, Peer};
 pub use error::ServeError;
 pub use limits::{Counters, Limits};
+pub use line::Line;
 pub use listen::{Inherited, Listen};
 pub use monitor::{Check, Health, Readiness};
 pub use notify::{Notifier, watchdog};
@@ -71,8 +73,11 @@ pub trait Handle: Send + Sync + 'static {
     /// The body of an answer.
     type Body: Body<Data = Bytes, Error: Into<BoxError>> + Unpin + 'static;
 
-    /// Makes one worker's own part.
-    fn worker(&self) -> Self::Worker;
+    /// Makes one worker's own part; at a swap it takes over from `previous` what outlives a configuration.
+    fn worker(self: &Arc<Self>, previous: Option<&Self::Worker>) -> Self::Worker;
+
+    /// A stop begins: what would never end by itself is told to.
+    fn leave(_worker: &Self::Worker) {}
 
     /// Whether `host` (lower case, no port, no final dot) is one of ours.
     fn knows_host(&self, host: &str) -> bool;

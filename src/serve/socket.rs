@@ -37,6 +37,20 @@ impl Socket {
     }
 }
 
+impl Socket {
+    /// Closes without sending what was written and has not left: the visitor may not have it any more.
+    pub fn abort(self) {
+        let tcp = match &self {
+            Self::Tcp(socket) => Some(socket),
+            Self::Tls(socket) => Some(socket.get_ref().0),
+            Self::Unix(_) => None,
+        };
+        if let Some(Err(error)) = tcp.map(TcpStream::set_zero_linger) {
+            tracing::debug!(%error, "a connection was closed in the ordinary way");
+        }
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {

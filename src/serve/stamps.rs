@@ -54,6 +54,8 @@ pub(super) struct Stamps {
     rests: AtomicBool,
     /// Whether there was a request at all.
     used: AtomicBool,
+    /// Whether what was written may be lost.
+    aborted: AtomicBool,
 }
 
 /// What a connection is told, the later the stronger.
@@ -85,6 +87,7 @@ impl Stamps {
             order: AtomicU8::new(Order::Nothing as u8),
             rests: AtomicBool::new(false),
             used: AtomicBool::new(false),
+            aborted: AtomicBool::new(false),
         })
     }
 
@@ -164,6 +167,17 @@ impl Stamps {
             begin(&self.ending, self.tick.now());
         }
         self.order.fetch_max(order as u8, Relaxed);
+    }
+
+    /// Orders an end at which nothing more reaches the visitor, not even what was written; the caller wakes the task.
+    pub fn abort(&self) {
+        self.aborted.store(true, Relaxed);
+        self.give(Order::Cut);
+    }
+
+    /// Whether what was written may be lost.
+    pub fn is_aborted(&self) -> bool {
+        self.aborted.load(Relaxed)
     }
 
     /// The strongest order so far.

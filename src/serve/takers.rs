@@ -28,6 +28,11 @@ impl Taker {
         self.waits.set(0);
     }
 
+    /// Ends the stream at its next poll; the caller wakes its task.
+    pub fn cut_off(&self) {
+        self.cut.set(true);
+    }
+
     /// A piece of the answer was handed out.
     pub fn has(&self, now: u64) {
         self.waits.set(now);

@@ -64,7 +64,7 @@ impl<H: Handle> Core<H> {
     }
 
     fn swap(&self, gate: Arc<H>, config: Option<Arc<ServerConfig>>) {
-        let worker = Rc::new(gate.worker());
+        let worker = Rc::new(gate.worker(Some(&self.current.borrow().1)));
         *self.current.borrow_mut() = (gate, worker);
         if config.is_some() {
             *self.tls.borrow_mut() = config;
@@ -98,7 +98,7 @@ async fn run<H: Handle>(
     mut orders: mpsc::UnboundedReceiver<Command<H>>,
     started: &std::sync::mpsc::SyncSender<io::Result<()>>,
 ) {
-    let worker = Rc::new(start.gate.worker());
+    let worker = Rc::new(start.gate.worker(None));
     let core = Rc::new(Core {
         tls: RefCell::new(start.config),
         shared: start.shared,

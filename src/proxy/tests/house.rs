@@ -48,6 +48,7 @@ use crate::proxy::Proxy;
 use crate::proxy::Settings;
 use crate::proxy::Stream;
 use crate::proxy::Visit;
+use crate::random::Random;
 
 /// No test waits longer than this for its event.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -173,7 +174,7 @@ pub(super) fn in_house(plan: Plan, test: impl AsyncFnOnce(House)) {
         let port = app.local_addr().unwrap().port();
         let gateway = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = gateway.local_addr().unwrap();
-        let proxy = Rc::new(Proxy::new(&plan.settings));
+        let proxy = Rc::new(Proxy::new(&plan.settings, &Random::seeded(7)));
         let serving = tokio::task::spawn_local(serve(gateway, Rc::clone(&proxy), Rc::new(plan), port));
         test(House { app: Some(app), gateway: address, proxy }).await;
         serving.abort();
@@ -240,7 +241,10 @@ async fn answer(
                 ForwardError::Refused(_) | ForwardError::Broken(_) => StatusCode::BAD_GATEWAY,
                 ForwardError::ConnectTimeout | ForwardError::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
                 ForwardError::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-                ForwardError::VisitorBody(_) => StatusCode::BAD_REQUEST,
+                ForwardError::VisitorBody(_) | ForwardError::Path(_) | ForwardError::UpgradeBody => {
+                    StatusCode::BAD_REQUEST
+                }
+                ForwardError::ForeignOrigin | ForwardError::NoTunnel => StatusCode::FORBIDDEN,
                 ForwardError::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             };
             let text = Full::new(Bytes::from(format!("{error:?}\n")));
@@ -280,12 +284,8 @@ fn host(plan: &Plan, port: u16) -> Host {
         })
     };
     let table = IdentityHeaders::Table(vec![("X-My-Name".into(), "{name}".into())]);
-    let app = Arc::new(App {
-        name: "wiki".into(),
-        origin: origin.clone(),
-        allow: None,
-        routes: vec![route("/table/", table), route("/", plan.identity.clone())],
-    });
+    let routes = vec![route("/table/", table), route("/", plan.identity.clone())];
+    let app = Arc::new(App::new("wiki".into(), origin.clone(), None, routes));
     let site = Site {
         name: "wiki".into(),
         url: origin.clone(),
@@ -298,5 +298,5 @@ fn host(plan: &Plan, port: u16) -> Host {
         apps: vec![Arc::clone(&app)],
         hosts: vec![origin.clone()],
     };
-    Host { site: Arc::new(site), origin, app: Some(app) }
+    Host { site: Arc::new(site), site_number: 0, origin, app: Some(app) }
 }

@@ -50,7 +50,7 @@ impl Handle for House {
     type Worker = ();
     type Body = Full<Bytes>;
 
-    fn worker(&self) {}
+    fn worker(self: &Arc<Self>, _previous: Option<&()>) {}
 
     fn knows_host(&self, host: &str) -> bool {
         host == "localhost"

@@ -5,9 +5,15 @@ pub mod app;
 pub mod authority;
 pub mod browser;
 pub mod gateway;
+pub mod h2;
+pub mod jupyter;
 pub mod letters;
+pub mod noise;
+pub mod process;
+pub mod program;
 pub mod raw;
 pub mod smtp;
+pub mod stage;
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
@@ -60,6 +66,13 @@ pub fn installed(below: &str) -> String {
     let path = format!("{}/.check/{below}", env!("CARGO_MANIFEST_DIR"));
     assert!(std::path::Path::new(&path).exists(), "{path} is missing: run tests/check.sh --install first");
     path
+}
+
+/// A number that somebody may give in the environment: the same test, larger. `tests/slow.sh` does.
+pub fn given(name: &str, default: u64) -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "a test's own size, no configuration")]
+    let given = std::env::var(name).ok();
+    given.map_or(default, |given| given.parse().unwrap_or_else(|error| panic!("{name}={given}: {error}")))
 }
 
 /// A thousand connections at once want more open files than the usual 1,024; programs started later inherit it.

@@ -1,0 +1,19 @@
+"""`/check/nginx`: the answer to another proxy's "may this pass?", for a signed-in person."""
+
+from harness import load
+from harness.table import Table
+
+from .keepalive import COLUMNS
+
+NAME = "check"
+PATH = "/.linkgate/check/nginx"
+
+
+def measure(stage):
+    table = Table("/check/nginx, 64 connections", COLUMNS)
+    runs = {}
+    for name, proxy in stage.linkgates().items():
+        door = proxy.plain()
+        door.headers = [*door.headers, f"X-Original-URL: {door.origin}/page", "X-Original-Method: GET"]
+        runs[name] = lambda door=door: load.wrk(stage.tools, door, PATH, seconds=stage.options.seconds)
+    return stage.rounds(table, runs)

@@ -1,0 +1,213 @@
+//! Leaves HTTP: asks the app to switch protocols on an HTTP/1.1 connection of its own, and joins both sides when it does.
+//! A WebSocket that came over HTTP/2 is asked for as HTTP/1.1 does it (RFC 8441 §5). Judges nobody.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::Extensions;
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::Version;
+use http::header;
+use http::request;
+use http::response;
+use hyper::body::Body as _;
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+
+use super::ForwardError;
+use super::Proxy;
+use super::Visit;
+use super::cookies;
+use super::hop;
+use super::incoming;
+use super::open::Hold;
+use super::open::Tenths;
+use super::stream::Stream;
+use super::tunnel::Joined;
+use super::upgrade::Wish;
+use super::upload::Upload;
+use super::upstream::Live;
+use super::upstream::Socket;
+use super::way::Scratch;
+use crate::policy::Permitted;
+use crate::policy::Target;
+
+static ACCEPT: HeaderName = header::SEC_WEBSOCKET_ACCEPT;
+static KEY: HeaderName = header::SEC_WEBSOCKET_KEY;
+/// RFC 6455 §1.3.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// What the app said.
+pub enum Switched {
+    /// It would not, and answered.
+    No(Response<Stream>),
+    /// It did; the answer is to be sent, then the tunnel runs.
+    Yes(Response<()>, Tunnel),
+}
+
+/// Both sides of a connection that has left HTTP, before the visitor knows of it.
+pub struct Tunnel {
+    visitor: OnUpgrade,
+    /// What came with the visitor's request: it may count the connection as in use for as long as it lives.
+    kept: Extensions,
+    app: Socket,
+    early: Bytes,
+    frames: bool,
+    scratch: Scratch,
+    mask: [u8; 4],
+}
+
+impl Proxy {
+    /// Asks the app to switch to what `wish` names, which the route must admit.
+    ///
+    /// # Errors
+    /// As [`Proxy::forward`]; and a request with a body does not switch.
+    pub async fn switch(
+        &self,
+        permitted: &Permitted,
+        target: &Target,
+        wish: &Wish,
+        mut request: Request<Incoming>,
+        visit: Visit<'_>,
+    ) -> Result<Switched, ForwardError> {
+        if !request.body().is_end_stream() {
+            return Err(ForwardError::UpgradeBody);
+        }
+        let visitor = hyper::upgrade::on(&mut request);
+        let (mut head, _empty) = request.into_parts();
+        let kept = std::mem::take(&mut head.extensions);
+        let key = wish.is_by_connect().then(|| STANDARD.encode(self.random.bytes::<16>()));
+        let outgoing = self.asking(permitted, target, wish, key.as_deref(), head, &visit)?;
+
+        let limits = &permitted.route().limits;
+        let Some(endpoint) = permitted.upstream().endpoints.first() else {
+            return Err(ForwardError::Broken("no endpoint".to_owned()));
+        };
+        let mut live = Live::open(endpoint, limits.connect_timeout).await?;
+        let asked = live.ask(outgoing, None, limits.response_timeout).await;
+        let (head, body) = asked.map_err(|unanswered| unanswered.error)?.into_parts();
+        if head.status != StatusCode::SWITCHING_PROTOCOLS {
+            refused(wish, &head)?;
+            let stream = Stream::new(
+                body,
+                live,
+                Rc::clone(&self.pool),
+                permitted.app().clone(),
+                None,
+                limits.idle_timeout,
+            );
+            return Ok(Switched::No(incoming(
+                head,
+                stream,
+                &Method::GET,
+                &visit,
+                &permitted.route().handling,
+            )));
+        }
+        agrees(wish, key.as_deref(), &head.headers)?;
+        let (app, early) = live.into_socket().await?;
+        let answer = answer(wish, head, &visit);
+        let (scratch, mask) = (self.scratch.clone(), self.random.bytes());
+        let frames = wish.is_websocket();
+        Ok(Switched::Yes(answer, Tunnel { visitor, kept, app, early, frames, scratch, mask }))
+    }
+
+    /// The request as the app gets it: as any other, and the wish.
+    fn asking(
+        &self,
+        permitted: &Permitted,
+        target: &Target,
+        wish: &Wish,
+        key: Option<&str>,
+        mut head: request::Parts,
+        visit: &Visit<'_>,
+    ) -> Result<Request<Upload>, ForwardError> {
+        if wish.is_by_connect() {
+            head.method = Method::GET;
+        }
+        let mut outgoing = self.outgoing(permitted, target, head, Upload::none(), visit)?;
+        *outgoing.version_mut() = Version::HTTP_11;
+        let headers = outgoing.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, wish.protocol().clone());
+        if let Some(key) = key {
+            let key = HeaderValue::from_str(key).map_err(|_| ForwardError::UpgradeBody)?;
+            headers.insert(&KEY, key);
+        }
+        Ok(outgoing)
+    }
+}
+
+/// Whether an answer other than 101 can be passed on. To CONNECT every success would mean that the tunnel stands.
+fn refused(wish: &Wish, head: &response::Parts) -> Result<(), ForwardError> {
+    if head.status.is_informational() || (wish.is_by_connect() && head.status.is_success()) {
+        return Err(ForwardError::Broken("it did not switch to the WebSocket that was asked for".to_owned()));
+    }
+    Ok(())
+}
+
+/// Whether a 101 is one to what was asked: the protocol, and over HTTP/2 the proof, which nobody else could check.
+fn agrees(wish: &Wish, key: Option<&str>, headers: &HeaderMap) -> Result<(), ForwardError> {
+    let mut named = headers.get_all(header::UPGRADE).iter();
+    let same = named.next().is_some_and(|protocol| wish.is(protocol.as_bytes())) && named.next().is_none();
+    let proven = key.is_none_or(|key| {
+        let mut text = key.as_bytes().to_vec();
+        text.extend_from_slice(GUID);
+        let proof = STANDARD.encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, &text));
+        headers.get(&ACCEPT).is_some_and(|accept| accept.as_bytes() == proof.as_bytes())
+    });
+    if same && proven {
+        return Ok(());
+    }
+    Err(ForwardError::Broken("it switched to something that nobody asked for".to_owned()))
+}
+
+/// The answer as the visitor gets it.
+fn answer(wish: &Wish, head: response::Parts, visit: &Visit<'_>) -> Response<()> {
+    let mut answer = Response::new(());
+    *answer.headers_mut() = head.headers;
+    let headers = answer.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    hop::strip(headers);
+    cookies::clean_answer(headers, visit.cookies);
+    if wish.is_by_connect() {
+        headers.remove(&ACCEPT);
+    } else {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, wish.protocol().clone());
+        *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    }
+    answer
+}
+
+impl Tunnel {
+    /// Runs the tunnel to its end, once the visitor's side has left HTTP too.
+    pub async fn run(self, hold: Rc<Hold>, tenths: Tenths) {
+        let Self { mut visitor, kept, app, early, frames, scratch, mask } = self;
+        let upgraded = poll_fn(|cx| {
+            hold.attend(cx);
+            if hold.order().is_some() {
+                return Poll::Ready(None);
+            }
+            Pin::new(&mut visitor).poll(cx).map(Result::ok)
+        });
+        let Some(upgraded) = upgraded.await else { return };
+        drop(visitor);
+        let visitor = TokioIo::new(upgraded);
+        Joined::new(visitor, (app, &early), frames, scratch, (hold, tenths), mask).await;
+        drop(kept);
+    }
+}
