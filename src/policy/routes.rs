@@ -3,11 +3,13 @@
 
 use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
+use http::HeaderName;
 use http::Method;
 use ipnet::IpNet;
 
@@ -169,7 +171,9 @@ pub struct App {
     pub allow: Option<AllowList>,
     routes: Vec<Arc<Route>>,
     index: RouteIndex,
-    tables: Vec<String>,
+    tables: BTreeSet<String>,
+    strip_prefixes: BTreeSet<String>,
+    set_names: HashSet<HeaderName>,
 }
 
 impl App {
@@ -177,13 +181,17 @@ impl App {
     #[must_use]
     pub fn new(name: String, origin: Origin, allow: Option<AllowList>, routes: Vec<Arc<Route>>) -> Self {
         let index = RouteIndex::new(&routes);
-        let mut names = BTreeSet::new();
+        let mut tables = BTreeSet::new();
+        let mut strip_prefixes = BTreeSet::new();
+        let mut set_names = HashSet::new();
         for route in &routes {
             if let IdentityHeaders::Table(rows) = &route.identity {
-                names.extend(rows.iter().map(|(name, _)| name.clone()));
+                tables.extend(rows.iter().map(|(name, _)| name.clone()));
             }
+            strip_prefixes.extend(route.handling.strip_prefix.clone());
+            set_names.extend(route.handling.request_headers.iter().map(|(name, _)| name.clone()));
         }
-        Self { name, origin, allow, routes, index, tables: names.into_iter().collect() }
+        Self { name, origin, allow, routes, index, tables, strip_prefixes, set_names }
     }
 
     /// Its rules, as in the file.
@@ -214,9 +222,18 @@ impl App {
 
     /// Header names of every identity table of its routes, each once: reserved on all routes, for the app believes
     /// them on all.
-    #[must_use]
-    pub fn table_names(&self) -> &[String] {
-        &self.tables
+    pub fn table_names(&self) -> impl Iterator<Item = &str> {
+        self.tables.iter().map(String::as_str)
+    }
+
+    /// Every `strip_prefix` of its routes, each once.
+    pub fn strip_prefixes(&self) -> impl Iterator<Item = &str> {
+        self.strip_prefixes.iter().map(String::as_str)
+    }
+
+    /// Every header name that `set_request_headers` of a route sets, each once.
+    pub fn set_names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.set_names.iter()
     }
 }
 

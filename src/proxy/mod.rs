@@ -251,7 +251,7 @@ fn incoming(
 
 /// Header names of every table of an app: reserved on all its routes, for the app believes them on all.
 fn tables(app: &App) -> Vec<&str> {
-    app.table_names().iter().map(String::as_str).collect()
+    app.table_names().collect()
 }
 
 /// On a route where nobody was let in by name, nobody is named, whatever the gate holds.
