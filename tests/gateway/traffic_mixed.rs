@@ -196,7 +196,7 @@ async fn live(house: Arc<House>, person: u64, until: Instant) -> BTreeMap<&'stat
         let length = usize::try_from(size).unwrap();
         let request = |method: &str, path: &str, body: Sent| house.request(http2, method, path, body);
         let name = match what {
-            0 | 1 | 2 => {
+            0..=2 => {
                 let kind = if what == 0 { "chunked" } else { "down" };
                 let answer = visitor.ask(request("GET", &format!("/{kind}/{seed}/{size}"), none())).await;
                 let answer = answer.unwrap();
