@@ -47,7 +47,7 @@ async fn methods_that_mirror_or_tunnel_are_refused_and_the_app_never_asked() {
 #[tokio::test]
 async fn a_preflight_without_a_session_passes_where_a_rule_lets_it() {
     let rules = "[[site.app.route]]\npath = \"/api/\"\nmethods = [\"OPTIONS\"]\naccess = \"public\"\n";
-    let stage = Stage::with("", rules).await;
+    let stage = Stage::with(rules).await;
     let preflight = |path: &str| {
         format!(
             "OPTIONS {path} HTTP/1.1\r\nhost: {}\r\norigin: https://other.example.com\r\n\
@@ -233,7 +233,7 @@ async fn the_visitor_is_told_to_continue_when_the_app_is_there_to_read_and_the_a
 
 #[tokio::test]
 async fn who_is_refused_is_not_asked_for_the_body_first() {
-    let stage = Stage::with("", "[[site.app.route]]\npath = \"/small/\"\nmax_body = \"1KiB\"\n").await;
+    let stage = Stage::with("[[site.app.route]]\npath = \"/small/\"\nmax_body = \"1KiB\"\n").await;
     let big = "content-length: 1000000\r\nexpect: 100-continue\r\n";
     for (request, status) in [
         (format!("POST / HTTP/1.1\r\nhost: {}\r\n{big}\r\n", stage.host), "401"),
