@@ -29,3 +29,4 @@ mod traffic_files;
 mod traffic_flow;
 mod traffic_h2;
 mod traffic_mixed;
+mod websocket;

@@ -243,6 +243,8 @@ async fn answer(
                 ForwardError::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
                 ForwardError::VisitorBody(_) => StatusCode::BAD_REQUEST,
                 ForwardError::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+                ForwardError::ForeignOrigin | ForwardError::NoTunnel => StatusCode::FORBIDDEN,
+                ForwardError::UpgradeBody => StatusCode::BAD_REQUEST,
             };
             let text = Full::new(Bytes::from(format!("{error:?}\n")));
             Response::builder().status(status).body(Either::Right(text)).unwrap()
