@@ -199,7 +199,7 @@ fn a_visitor_who_reads_nothing_does_not_keep_the_tunnel_open() {
     on_a_worker(async {
         let mut ends = join(true, b"", 16);
         let flood = [FROM_APP; 100].concat();
-        ends.app.write_all(&flood[..64]).await.unwrap();
+        ends.app.write_all(&flood[..48]).await.unwrap();
         settle().await;
         ends.hold.give(Order::Forbidden);
         ends.tunnel.await.unwrap();
