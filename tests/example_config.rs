@@ -1,4 +1,5 @@
-//! config.toml.example loads, as it is and with everything in it switched on, and every key appears in it.
+//! config.toml.example loads, as it is and with everything in it switched on, and every key appears in it; and every
+//! configuration in the documentation is free of mistakes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,9 +19,18 @@ fn the_example_is_a_configuration_as_it_is() {
 
 /// The example with every commented key taken as written; files that it names are made.
 fn switched_on(folder: &Path) -> String {
-    for file in
-        ["people.txt", "logo.svg", "fullchain.pem", "privkey.pem", "photos.pem", "photos.key", "relay-ca.pem"]
-    {
+    for file in [
+        "people.txt",
+        "logo.svg",
+        "fullchain.pem",
+        "privkey.pem",
+        "photos.pem",
+        "photos.key",
+        "relay-ca.pem",
+        "app-ca.pem",
+        "client.pem",
+        "client.key",
+    ] {
         fs::write(folder.join(file), "someone@example.com\n").unwrap();
     }
     for file in [
@@ -30,6 +40,8 @@ fn switched_on(folder: &Path) -> String {
         "fallback.password",
         "wiki.password",
         "wiki-fallback.password",
+        "photos.password",
+        "share.password",
     ] {
         let path = folder.join(file);
         fs::write(&path, format!("{:A<43}", file.replace('.', "_"))).unwrap();
@@ -76,15 +88,77 @@ fn every_key_appears_in_the_example() {
         if let Some(name) = line.strip_prefix('[') {
             section = name.trim_start_matches('[').split(']').next().unwrap().to_owned();
             seen.insert(section.clone());
-        } else if let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| !key.contains(' ')) {
-            seen.insert(if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") });
+        } else if let Some((key, value)) = line.split_once(" = ").filter(|(key, _)| !key.contains(' ')) {
+            let full = if section.is_empty() { key.to_owned() } else { format!("{section}.{key}") };
+            if value.starts_with('{') {
+                let inside: toml::Table = toml::from_str(&format!("it = {value}")).unwrap();
+                let names = inside["it"].as_table().unwrap().keys();
+                seen.extend(names.map(|name| format!("{full}.{name}")));
+            }
+            seen.insert(full);
         }
     }
     let missing: Vec<String> = config::all_keys()
         .into_iter()
         .filter(|(_, kind)| !matches!(kind, Kind::Later))
+        // The head of the file says that every secret is also taken from a file.
+        .filter(|(key, kind)| !matches!(kind, Kind::Secret) || !seen.contains(&format!("{key}_file")))
         .map(|(key, _)| key)
         .filter(|key| !seen.contains(key))
         .collect();
     assert!(missing.is_empty(), "not in config.toml.example: {missing:?}");
+}
+
+/// What stands before a block of a page that is a part of a file only.
+const MAIL: &str = "[mail]\nfrom = \"Example <login@example.com>\"\nurl = \"memory:\"\n";
+const SITE: &str = "[[site]]\nurl = \"https://wiki.example.com\"\nallow = [\"@example.com\"]\n";
+
+/// The TOML blocks of a page.
+fn blocks(page: &str) -> Vec<String> {
+    let parts = page.split("```toml\n").skip(1);
+    parts.map(|part| part.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// A block as a whole file: what it leaves out is put around it.
+fn completed(block: &str) -> String {
+    let part_of_site = block.contains("[[site.") && !block.contains("[[site]]");
+    let mut file = if part_of_site { String::new() } else { block.to_owned() };
+    file += if block.contains("[mail]") { "" } else { MAIL };
+    file += if block.contains("[[site]]") { "" } else { SITE };
+    file + if part_of_site { block } else { "" }
+}
+
+#[test]
+fn every_configuration_in_the_documentation_is_free_of_mistakes() {
+    let pages = [
+        ("README.md", include_str!("../README.md")),
+        ("docs/apps.md", include_str!("../docs/apps.md")),
+        ("docs/mail.md", include_str!("../docs/mail.md")),
+        ("docs/operations.md", include_str!("../docs/operations.md")),
+    ];
+    for (page, text) in pages {
+        let blocks = blocks(text);
+        assert!(!blocks.is_empty(), "{page} has no configuration");
+        for block in blocks {
+            let folder = tempfile::tempdir().unwrap();
+            // Every file that is named is there, for its owner alone; an ellipsis is a value left to the reader.
+            for name in block.split('"').filter_map(|part| part.strip_prefix("/etc/linkgate/")) {
+                let path = folder.path().join(name);
+                fs::write(&path, "kept-in-this-file-which-is-long-enough-to-be-one").unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+            }
+            let ellipsis = folder.path().join("ellipsis");
+            fs::write(&ellipsis, "x").unwrap();
+            fs::set_permissions(&ellipsis, fs::Permissions::from_mode(0o600)).unwrap();
+            let here = format!("{}/", folder.path().display());
+            let file = completed(&block)
+                .replace("/etc/linkgate/", &here)
+                .replace("_file = \"…\"", &format!("_file = \"{}\"", ellipsis.display()));
+            if let Err(mistakes) =
+                config::load_text(&file, &folder.path().join("config.toml"), &Environment::default())
+            {
+                panic!("{page}:\n{block}\n{mistakes}");
+            }
+        }
+    }
 }

@@ -8,10 +8,16 @@ use super::output;
 use super::workbench::Workbench;
 use crate::clock::Clock;
 use crate::config::{self, Judged, Loaded};
+use crate::identity::Identity;
 use crate::identity::Profile;
 use crate::policy::Access;
+use crate::policy::App;
 use crate::policy::PathPattern;
 use crate::policy::Route;
+use crate::policy::Target;
+use crate::policy::Upstream;
+use crate::policy::UpstreamHost;
+use crate::proxy;
 
 /// Asks the judge, with the people of the store where there is one.
 pub async fn run(loaded: &Loaded, asked: &Explain) -> Result<(), Failure> {
@@ -31,7 +37,7 @@ pub async fn run(loaded: &Loaded, asked: &Explain) -> Result<(), Failure> {
     }
     let who = person.as_ref().map(|email| (email, stored.as_ref()));
     let judged = config::judge(&sites, who, &method, &target, asked.client, Clock::system().now());
-    let rows = rows(&judged, &target.path, target.odd);
+    let rows = rows(&judged, &target);
     if asked.json {
         let fields = rows.iter().map(|(name, value)| ((*name).to_owned(), json!(value)));
         return output::json(&serde_json::Value::Object(fields.collect()));
@@ -40,34 +46,83 @@ pub async fn run(loaded: &Loaded, asked: &Explain) -> Result<(), Failure> {
     output::line(&lines.join("\n"))
 }
 
-fn rows(judged: &Judged, path: &str, odd: bool) -> Vec<(&'static str, String)> {
+fn rows(judged: &Judged, target: &Target) -> Vec<(&'static str, String)> {
     let mut rows = vec![("result", judged.outcome.word().to_owned()), ("why", judged.why.clone())];
     let Some(host) = &judged.host else { return rows };
     rows.push(("site", host.site.name.clone()));
     if let Some(app) = &host.app {
         rows.push(("app", app.name.clone()));
         let rule = match &judged.route {
-            Some((number, route)) if *number == app.routes.len() => {
+            Some((number, route)) if *number == app.routes().len() => {
                 format!("the app's own, for every path: {}", said(route))
             }
             Some((number, route)) => {
                 format!("route {number}, path {}: {}", pattern(&route.path), said(route))
             }
-            None if odd => "the path is odd, so that every rule of the app must let it pass".to_owned(),
+            None if target.odd => {
+                "the path is odd, so that every rule of the app must let it pass".to_owned()
+            }
             None => "none".to_owned(),
         };
         rows.push(("rule", rule));
         if let Some((_, route)) = &judged.route {
-            let upstream = route.upstream.as_ref().map(ToString::to_string);
-            rows.push(("upstream", upstream.unwrap_or_else(|| "none: another proxy asks".into())));
+            match &route.upstream {
+                Some(upstream) => forwarded(&mut rows, upstream, route, app, target, judged.who.as_deref()),
+                None => rows.push(("upstream", "none: another proxy asks".into())),
+            }
         }
     }
-    rows.push(("path", path.to_owned()));
+    rows.push(("path", target.path.clone()));
     if let Some(who) = &judged.who {
         rows.push(("user", who.user.clone()));
         rows.push(("groups", if who.groups.is_empty() { "none".into() } else { who.groups.join(", ") }));
     }
     rows
+}
+
+/// Where a request goes, and what is changed on the way. Never the password, nor values of headers: they may be keys.
+fn forwarded(
+    rows: &mut Vec<(&'static str, String)>,
+    upstream: &Upstream,
+    route: &Route,
+    app: &App,
+    target: &Target,
+    who: Option<&Identity>,
+) {
+    let handling = &route.handling;
+    rows.push(("upstream", upstream.to_string()));
+    match &handling.host {
+        UpstreamHost::Visitor => {}
+        UpstreamHost::Upstream => rows.push(("host", "the upstream's own".into())),
+        UpstreamHost::Fixed(name) => {
+            rows.push(("host", String::from_utf8_lossy(name.as_bytes()).into_owned()))
+        }
+    }
+    match proxy::stripped(route, app, target) {
+        Ok(sent) if sent != target.raw => rows.push(("sent as", sent.into_owned())),
+        Ok(_) => {}
+        Err(error) => rows.push(("sent as", format!("nothing: {error}"))),
+    }
+    if let Some(account) = &handling.basic {
+        let user = who.map(|who| proxy::basic_user(account, who));
+        rows.push((
+            "basic",
+            match user {
+                Some(Some(user)) => format!("the app's account {user:?}"),
+                Some(None) => format!("none: {:?} gives no name for this person", account.user),
+                None => "none: nobody is named".into(),
+            },
+        ));
+    }
+    for (name, fields) in [("sets", &handling.request_headers), ("answers", &handling.response_headers)] {
+        let fields: Vec<String> = fields
+            .iter()
+            .map(|(name, value)| if value.is_empty() { format!("without {name}") } else { name.to_string() })
+            .collect();
+        if !fields.is_empty() {
+            rows.push((name, fields.join(", ")));
+        }
+    }
 }
 
 fn said(route: &Route) -> String {

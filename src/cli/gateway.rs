@@ -165,6 +165,7 @@ fn fixed(loaded: &Loaded) -> Vec<(&'static str, String)> {
         ("limits", format!("{:?}", loaded.limits)),
         // The limit of connections a client excepts them, and is the server's.
         ("trusted_proxies", format!("{:?}", loaded.trusted_proxies)),
+        ("proxy_protocol", format!("{:?}", loaded.proxy_protocol)),
         ("log", format!("{:?}", loaded.log)),
         ("tls", format!("{:?}", loaded.tls.is_some())),
     ]
@@ -195,7 +196,7 @@ impl Shared {
             sites: Arc::clone(&sites),
             settings,
             prefix: loaded.prefix.clone(),
-            trust: rooms::trust(loaded),
+            trust: rooms::trust(&loaded.trusted_proxies),
             max_staleness: MAX_STALENESS,
             access_log: loaded.log.access,
             proxy: rooms::proxy(loaded),

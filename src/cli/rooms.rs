@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Loaded;
+use crate::config::Trusted;
 use crate::gate::Trust;
 use crate::identity::MasterSecret;
 use crate::login;
@@ -35,13 +36,9 @@ pub fn store(loaded: &Loaded) -> store::Settings {
     store::Settings { path: loaded.store.clone() }
 }
 
-/// Whose forwarding headers are believed.
-pub fn trust(loaded: &Loaded) -> Trust {
-    Trust {
-        networks: loaded.trusted_proxies.networks.clone(),
-        private: false,
-        unix: loaded.trusted_proxies.unix,
-    }
+/// Peers as the rooms name them.
+pub fn trust(peers: &Trusted) -> Trust {
+    Trust { networks: peers.networks.clone(), private: false, unix: peers.unix }
 }
 
 /// The pools'.
@@ -82,7 +79,7 @@ pub fn serve(loaded: &Loaded, inherited: Inherited, clock: Clock) -> serve::Sett
         drain: loaded.drain,
         monitor: loaded.monitor,
         inherited,
-        proxy_protocol: Trust::default(),
+        proxy_protocol: trust(&loaded.proxy_protocol),
         clock,
     }
 }

@@ -6,26 +6,25 @@ use std::time::Duration;
 use http::Method;
 use ipnet::IpNet;
 
+use super::handling::{self, Context};
 use super::headers;
 use super::people::{People, allow_list};
 use super::reader::Reader;
 use super::tree::{Table, Value};
+use super::upstream;
 use super::values;
 use crate::policy::Accept;
 use crate::policy::Access;
 use crate::policy::App;
-use crate::policy::Handling;
 use crate::policy::IdentityHeaders;
 use crate::policy::Origin;
 use crate::policy::PathPattern;
 use crate::policy::Route;
 use crate::policy::RouteLimits;
-use crate::policy::Upstream;
-
-const UPSTREAM_CURE: &str = "write \"http://127.0.0.1:3000\"";
 
 /// What is the same for every app of a site.
 struct Around<'a> {
+    site: &'a str,
     people: &'a People,
     prefix: &'a str,
     /// `[limits] max_body`; `None`: unlimited.
@@ -41,7 +40,7 @@ pub fn apps(
     prefix: &str,
     max_body: Option<u64>,
 ) -> Vec<App> {
-    let around = Around { people, prefix, max_body };
+    let around = Around { site: name, people, prefix, max_body };
     let mut apps: Vec<App> = Vec::new();
     if site.has("upstream") {
         // The short form: as if [[site.app]] held this upstream and nothing else.
@@ -122,16 +121,15 @@ fn is_default(url: &Origin) -> bool {
 
 fn app(reader: &Reader<'_>, around: &Around<'_>, origin: Origin, name: String) -> App {
     let allow = narrowing(reader, around);
+    let credential = credential(around.site, &name);
+    let identity = handling::identity_names(reader.table);
+    let context = Context { origin: &origin, credential: &credential, identity: &identity };
     let mut routes: Vec<Arc<Route>> = Vec::new();
     for table in reader.tables("route") {
         let own = Reader::new(table, "site.app.route", reader.log);
-        let mut base = reader.table.clone();
-        for key in ["name", "host", "route", "allow"] {
-            base.entries.remove(key);
-        }
-        let effective = table.over(&base);
-        let route = route(&own, &Reader::new(&effective, "site.app.route", reader.log), around);
-        let Some(route) = route else { continue };
+        let effective = table.over(&handling::inherited(reader.table, table));
+        let effective = Reader::new(&effective, "site.app.route", reader.log);
+        let Some(route) = route(&own, &effective, around, &context) else { continue };
         if let Some(hidden) = routes.iter().find(|earlier| hides(earlier, &route)) {
             let what = format!(
                 "this never matches: the earlier route {} takes every such request",
@@ -139,6 +137,8 @@ fn app(reader: &Reader<'_>, around: &Around<'_>, origin: Origin, name: String) -
             );
             own.wrong("path", what, "put this route in front of that one, or take it out");
         }
+        handling::outside(&own, &route);
+        handling::dead(&own, effective.has("upstream"), &[&route]);
         routes.push(Arc::new(route));
     }
     let last = Route {
@@ -146,11 +146,22 @@ fn app(reader: &Reader<'_>, around: &Around<'_>, origin: Origin, name: String) -
         methods: Vec::new(),
         clients: Vec::new(),
         allow: None,
-        ..common(reader, around)
+        ..common(reader, reader, around, &context)
     };
     dead_allow(reader, last.access);
     routes.push(Arc::new(last));
-    App { name, origin, allow, routes }
+    if reader.path != "site" {
+        let written = reader.has("upstream") || reader.tables("route").any(|r| r.get("upstream").is_some());
+        let served: Vec<&Route> = routes.iter().map(|route| &**route).collect();
+        handling::dead(reader, written, &served);
+    }
+    App::new(name, origin, allow, routes)
+}
+
+/// What systemd's credential with the password of an app's own account is called; empty where the name of the app
+/// could not be the name of a file.
+fn credential(site: &str, app: &str) -> String {
+    if app.contains(['/', '\0']) { String::new() } else { format!("site.{site}.app.{app}.basic.password") }
 }
 
 /// `allow` of an app or route.
@@ -184,7 +195,12 @@ fn dead_allow(reader: &Reader<'_>, access: Access) {
     }
 }
 
-fn route(own: &Reader<'_>, effective: &Reader<'_>, around: &Around<'_>) -> Option<Route> {
+fn route(
+    own: &Reader<'_>,
+    effective: &Reader<'_>,
+    around: &Around<'_>,
+    context: &Context<'_>,
+) -> Option<Route> {
     const PATH_CURE: &str =
         "write \"/share/\" (and all below) or \"= /exact\"; paths are compared decoded, without query";
     let allow = narrowing(own, around);
@@ -206,7 +222,7 @@ fn route(own: &Reader<'_>, effective: &Reader<'_>, around: &Around<'_>) -> Optio
     if own.list("clients").is_some_and(|list| list.is_empty()) {
         own.wrong("clients", "an empty list matches nobody", "name networks, or leave it out: any client");
     }
-    let rest = common(effective, around);
+    let rest = common(own, effective, around, context);
     dead_allow(own, rest.access);
     let path = own.required("path", PATH_CURE)?;
     let Some(pattern) = PathPattern::parse(path) else {
@@ -232,8 +248,8 @@ fn method(text: &str) -> Result<Method, String> {
     }
 }
 
-/// Everything that a route inherits from its app.
-fn common(reader: &Reader<'_>, around: &Around<'_>) -> Route {
+/// Everything that a route may inherit from its app. `own`: the table as written; `reader`: with what it inherits.
+fn common(own: &Reader<'_>, reader: &Reader<'_>, around: &Around<'_>, context: &Context<'_>) -> Route {
     let accesses = [
         ("signed-in", Access::SignedIn),
         ("public", Access::Public),
@@ -243,7 +259,8 @@ fn common(reader: &Reader<'_>, around: &Around<'_>) -> Route {
     let short = reader.path == "site";
     let empty = Table::default();
     // In the short form the site's keys of the same name mean something else.
-    let keys = if short { Reader::new(&empty, "site.app", reader.log) } else { *reader };
+    let none = Reader::new(&empty, "site.app", reader.log);
+    let (own, keys) = if short { (&none, none) } else { (own, *reader) };
     Route {
         path: PathPattern::Prefix("/".into()),
         methods: Vec::new(),
@@ -252,10 +269,10 @@ fn common(reader: &Reader<'_>, around: &Around<'_>) -> Route {
         allow: None,
         accept: accept(&keys),
         identity: identity(&keys),
-        upstream: upstream(reader),
+        upstream: upstream::upstream(reader, &keys),
         limits: limits(&keys, around),
         ignore_case: keys.flag("ignore_case", false),
-        handling: Handling::default(),
+        handling: handling::handling(own, &keys, context),
     }
 }
 
@@ -293,47 +310,6 @@ fn identity(reader: &Reader<'_>) -> IdentityHeaders {
         2 => IdentityHeaders::XAuthRequest,
         _ => IdentityHeaders::Remote,
     }
-}
-
-fn upstream(reader: &Reader<'_>) -> Option<Arc<Upstream>> {
-    let list = reader.list("upstream")?;
-    if list.len() > 1 {
-        let what = "several upstreams come with a later version";
-        reader.wrong_item("upstream", 1, what, "leave one");
-    }
-    let Some(text) = list.first() else {
-        let cure = format!("{UPSTREAM_CURE}, or leave it out where another proxy asks");
-        reader.wrong("upstream", "this is empty", cure);
-        return None;
-    };
-    one_upstream(text).map(Arc::new).map_err(|(what, cure)| reader.wrong_item("upstream", 0, what, cure)).ok()
-}
-
-fn one_upstream(text: &str) -> Result<Upstream, (String, String)> {
-    let wrong = |what: &str| Err((format!("{text:?}: {what}"), UPSTREAM_CURE.to_owned()));
-    let scheme = text.split(':').next().unwrap_or_default();
-    if matches!(scheme, "https" | "h2c" | "unix") && text.len() > scheme.len() {
-        return Err((format!("upstreams by {scheme} come with a later version"), UPSTREAM_CURE.to_owned()));
-    }
-    if !text.contains("://") {
-        return Err((format!("{text:?} has no scheme"), format!("write \"http://{text}\"")));
-    }
-    let Ok(url) = url::Url::parse(text) else { return wrong("this is no address") };
-    if url.scheme() != "http" {
-        return wrong("apps are reached by http");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return wrong("accounts of apps come with a later version");
-    }
-    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return wrong("nothing follows the port: the path of the request is sent on as it is");
-    }
-    let Some(host) = url.host_str() else { return wrong("the host is missing") };
-    let port = url.port().unwrap_or(80);
-    if port == 0 {
-        return wrong("there is no port 0");
-    }
-    Ok(Upstream::http(host.trim_matches(['[', ']']), port))
 }
 
 fn limits(reader: &Reader<'_>, around: &Around<'_>) -> RouteLimits {

@@ -134,14 +134,8 @@ pub fn judge(
         Err(Refusal::SignIn) if who.is_some() => ask(true),
         decision => decision,
     };
-    let route = host.app.as_ref().filter(|_| !target.odd).and_then(|app| {
-        app.routes.iter().enumerate().find(|(_, route)| {
-            route.path.covers(&target.path, route.ignore_case)
-                && (route.methods.is_empty() || route.methods.contains(method))
-                && (route.clients.is_empty()
-                    || client.is_some_and(|ip| route.clients.iter().any(|net| net.contains(&ip))))
-        })
-    });
+    let route =
+        host.app.as_ref().filter(|_| !target.odd).and_then(|app| app.route_for(&target.path, method, client));
     let (outcome, why) = match &decision {
         Ok(permitted) if permitted.identity().is_some() => {
             (Outcome::Allow, "every list admits this person".into())

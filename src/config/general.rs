@@ -89,10 +89,10 @@ pub fn prefix(root: &Reader<'_>) -> String {
     parsed.unwrap_or_else(|| DEFAULT.to_owned())
 }
 
-/// `trusted_proxies`.
-pub fn trusted(root: &Reader<'_>) -> Trusted {
+/// `trusted_proxies` and `proxy_protocol`: peers whose word on where a request comes from counts.
+pub fn trusted(root: &Reader<'_>, key: &str) -> Trusted {
     let mut trusted = Trusted::default();
-    for (index, text) in root.list("trusted_proxies").unwrap_or_default().into_iter().enumerate() {
+    for (index, text) in root.list(key).unwrap_or_default().into_iter().enumerate() {
         match text {
             "unix" => trusted.unix = true,
             "private" => trusted.networks.extend(private()),
@@ -102,17 +102,12 @@ pub fn trusted(root: &Reader<'_>) -> Trusted {
                         "{net} is a good part of the world: anybody could say where a request comes from"
                     );
                     let cure = "name the addresses of the proxies themselves, or \"private\"";
-                    root.wrong_item("trusted_proxies", index, what, cure);
+                    root.wrong_item(key, index, what, cure);
                 }
                 Ok(net) => trusted.networks.push(net),
                 Err(cure) => {
                     let what = format!("{text:?} cannot be taken");
-                    root.wrong_item(
-                        "trusted_proxies",
-                        index,
-                        what,
-                        format!("{cure}, \"private\" or \"unix\""),
-                    );
+                    root.wrong_item(key, index, what, format!("{cure}, \"private\" or \"unix\""));
                 }
             },
         }

@@ -5,6 +5,7 @@ mod app;
 mod environment;
 mod expect;
 mod general;
+mod handling;
 mod headers;
 mod mail;
 mod mistake;
@@ -16,6 +17,7 @@ mod settings;
 mod signing_in;
 mod site;
 mod tree;
+mod upstream;
 pub mod values;
 
 use std::collections::BTreeSet;
@@ -112,7 +114,8 @@ fn prepare(source: &str, file: &Path, environment: &Environment) -> (Table, Log)
 fn whole(root: &Reader<'_>, file: &Path) -> Loaded {
     let listen = general::listen(root);
     let prefix = general::prefix(root);
-    let trusted_proxies = general::trusted(root);
+    let trusted_proxies = general::trusted(root, "trusted_proxies");
+    let proxy_protocol = general::trusted(root, "proxy_protocol");
     let state_dir = general::state_dir(root);
     let empty = Table::default();
     let limits = Reader::new(root.table("limits").unwrap_or(&empty), "limits", root.log);
@@ -166,6 +169,7 @@ fn whole(root: &Reader<'_>, file: &Path) -> Loaded {
         listen,
         prefix,
         trusted_proxies,
+        proxy_protocol,
         state_dir,
         sites,
         expects,
@@ -192,12 +196,16 @@ fn together(root: &Reader<'_>, loaded: &Loaded) {
         }
     }
     let unix = loaded.listen.iter().any(|l| matches!(l, Listen::Unix { .. } | Listen::Systemd { .. }));
-    if loaded.trusted_proxies.unix && !unix {
-        let cure = "add \"unix:/run/linkgate/web.sock\" to listen, or take \"unix\" out";
-        root.wrong("trusted_proxies", "nothing listens on a Unix socket", cure);
+    for (key, peers) in
+        [("trusted_proxies", &loaded.trusted_proxies), ("proxy_protocol", &loaded.proxy_protocol)]
+    {
+        if peers.unix && !unix {
+            let cure = "add \"unix:/run/linkgate/web.sock\" to listen, or take \"unix\" out";
+            root.wrong(key, "nothing listens on a Unix socket", cure);
+        }
     }
     for site in &loaded.sites {
-        for route in site.site.apps.iter().flat_map(|app| &app.routes) {
+        for route in site.site.apps.iter().flat_map(|app| app.routes()) {
             let Some(upstream) = &route.upstream else { continue };
             if let Some(own) =
                 upstream.endpoints.iter().find(|end| loaded.listen.iter().any(|l| is_same(l, end)))

@@ -2,20 +2,23 @@
 //! (`schema`), so that a value of the wrong kind reads here as absent without a second complaint.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::mistake::{Mistake, Place, nearest};
 use super::schema::join;
 use super::tree::{Table, Value};
 use super::values;
+use crate::policy::Upstream;
 
 /// What all readers of one run share.
 #[derive(Debug, Default)]
 pub struct Log {
     mistakes: RefCell<Vec<Mistake>>,
     asked: RefCell<BTreeSet<String>>,
+    upstreams: RefCell<HashSet<Arc<Upstream>>>,
     /// Relative file names are meant from here: the folder of the configuration.
     pub base: PathBuf,
     /// `$CREDENTIALS_DIRECTORY`.
@@ -46,6 +49,17 @@ impl Log {
     /// Every key that anybody asked for.
     pub fn asked(&self) -> BTreeSet<String> {
         self.asked.borrow().clone()
+    }
+
+    /// The one upstream that equals this one: what is written twice is the same app, with the same connections.
+    pub fn shared(&self, upstream: Upstream) -> Arc<Upstream> {
+        let mut known = self.upstreams.borrow_mut();
+        if let Some(same) = known.get(&upstream) {
+            return Arc::clone(same);
+        }
+        let new = Arc::new(upstream);
+        known.insert(Arc::clone(&new));
+        new
     }
 
     /// A file name of the configuration as a path.
@@ -102,6 +116,13 @@ impl<'a> Reader<'a> {
             Some(Value::List(items)) => items.get(index).map(|item| item.place.clone()),
             _ => None,
         };
+        self.wrong_at(place.unwrap_or_else(|| self.place(key)), key, what, cure);
+    }
+
+    /// Notes that one entry of a table of names is wrong.
+    pub fn wrong_entry(&self, key: &str, name: &str, what: impl Into<String>, cure: impl Into<String>) {
+        let place =
+            self.table.table(key).and_then(|table| table.entries.get(name)).map(|entry| entry.key.clone());
         self.wrong_at(place.unwrap_or_else(|| self.place(key)), key, what, cure);
     }
 

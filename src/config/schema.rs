@@ -51,7 +51,7 @@ pub const ROOT: &[Key] = &[
     key("listen", List),
     key("prefix", Text),
     key("trusted_proxies", List),
-    key("proxy_protocol", Later),
+    key("proxy_protocol", List),
     key("state_dir", Text),
     key("secret", Secret),
     key("secret_file", Text),
@@ -170,52 +170,52 @@ const SITE: &[Key] = &[
     key("user", Tables(USER)),
     key("app", Tables(APP)),
 ];
-const APP: &[Key] = &[
-    key("name", Text),
-    key("host", Text),
-    key("upstream", List),
-    key("access", Text),
-    key("allow", List),
-    key("accept", List),
-    key("identity", TextOrTexts),
-    key("max_body", Text),
-    key("connect_timeout", Text),
-    key("response_timeout", Text),
-    key("idle_timeout", Text),
-    key("ignore_case", Flag),
-    key("route", Tables(ROUTE)),
-    key("basic", Later),
-    key("strip_prefix", Later),
-    key("set_request_headers", Later),
-    key("set_response_headers", Later),
-    key("websocket_origins", Later),
-    key("upstream_host", Later),
-    key("upstream_tls", Later),
-    key("cache", Later),
-];
-const ROUTE: &[Key] = &[
+/// Keys that an app may have and each of its routes too, behind those that are given.
+macro_rules! with_route_keys {
+    ($($own:expr),* $(,)?) => {
+        &[
+            $($own,)*
+            key("upstream", List),
+            key("upstream_tls", Kind::Table(UPSTREAM_TLS)),
+            key("upstream_host", Text),
+            key("health_check", Kind::Table(HEALTH_CHECK)),
+            key("slow_start", Text),
+            key("wait", Text),
+            key("access", Text),
+            key("allow", List),
+            key("accept", List),
+            key("identity", TextOrTexts),
+            key("basic", Kind::Table(BASIC)),
+            key("set_request_headers", Texts),
+            key("set_response_headers", Texts),
+            key("upgrades", List),
+            key("websocket_origins", List),
+            key("cache", Text),
+            key("max_body", Text),
+            key("connect_timeout", Text),
+            key("response_timeout", Text),
+            key("idle_timeout", Text),
+            key("ignore_case", Flag),
+        ]
+    };
+}
+
+const APP: &[Key] = with_route_keys![key("name", Text), key("host", Text), key("route", Tables(ROUTE))];
+const ROUTE: &[Key] = with_route_keys![
     key("path", Text),
     key("methods", List),
     key("clients", List),
-    key("upstream", List),
-    key("access", Text),
-    key("allow", List),
-    key("accept", List),
-    key("identity", TextOrTexts),
-    key("max_body", Text),
-    key("connect_timeout", Text),
-    key("response_timeout", Text),
-    key("idle_timeout", Text),
-    key("ignore_case", Flag),
-    key("basic", Later),
-    key("strip_prefix", Later),
-    key("set_request_headers", Later),
-    key("set_response_headers", Later),
-    key("websocket_origins", Later),
-    key("upstream_host", Later),
-    key("upstream_tls", Later),
-    key("cache", Later),
+    key("strip_prefix", Text)
 ];
+const UPSTREAM_TLS: &[Key] = &[
+    key("ca", Text),
+    key("pin", List),
+    key("certificate", Text),
+    key("key", Text),
+    key("server_name", Text),
+];
+const HEALTH_CHECK: &[Key] = &[key("path", Text), key("interval", Text), key("timeout", Text)];
+const BASIC: &[Key] = &[key("user", Text), key("password", Secret), key("password_file", Text)];
 
 /// What is said of every key that is not built yet.
 pub const LATER: &str = "this comes with a later version";

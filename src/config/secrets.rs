@@ -15,14 +15,14 @@ use crate::secret::Secret;
 /// More than this is no secret.
 const LARGEST_BYTES: u64 = 64 * 1024;
 
-/// The secret `key` of a table: from `key`, `key_file`, or the credential `name`. `None`: given nowhere, or wrong
-/// (which is noted then).
+/// The secret `key` of a table: from `key`, `key_file`, or the credential `name` (empty: no credential counts).
+/// `None`: given nowhere, or wrong (which is noted then).
 pub fn read(reader: &Reader<'_>, key: &str, name: &str) -> Option<Secret<String>> {
     let file_key = format!("{key}_file");
     let inline = reader.text(key).filter(|text| !text.is_empty());
     let file = reader.text(&file_key).filter(|text| !text.is_empty());
-    let credential =
-        reader.log.credentials.as_deref().map(|folder| folder.join(name)).filter(|path| path.exists());
+    let folder = reader.log.credentials.as_deref().filter(|_| !name.is_empty());
+    let credential = folder.map(|folder| folder.join(name)).filter(|path| path.exists());
     match (inline, file, credential) {
         (Some(_), Some(_), _) => {
             reader.wrong(&file_key, format!("{key} is given as well"), "leave one of the two out");

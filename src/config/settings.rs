@@ -26,6 +26,8 @@ pub struct Loaded {
     pub prefix: String,
     /// Whose forwarding headers are believed. Empty: nobody's.
     pub trusted_proxies: Trusted,
+    /// Peers that open every connection with a PROXY header. Empty: nobody, and nobody else may.
+    pub proxy_protocol: Trusted,
     /// Holds the store and the generated secret.
     pub state_dir: PathBuf,
     /// Where the master secret comes from.
@@ -50,7 +52,7 @@ pub struct Loaded {
     pub expects: Vec<Expect>,
 }
 
-/// Whose `X-Forwarded-*` is believed.
+/// Peers whose word on where a request comes from is believed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trusted {
     /// Peers in these networks (`"private"` is spelled out).

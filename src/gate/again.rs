@@ -82,10 +82,8 @@ impl Gate {
         }
         let known = Known { standing: &parts.standing, keys: &parts.keys, sites: &parts.sites, now };
         let pass = asked.pass.and_then(|pass| pass.again(&known, host)).map(Rc::new);
-        let who =
-            pass.as_ref().map(|pass| Asker { identity: &pass.identity, by_bearer: asked.by_bearer });
-        let permitted =
-            decide(host, asked.target, asked.method, asked.client, who).map_err(Over::Refused)?;
+        let who = pass.as_ref().map(|pass| Asker { identity: &pass.identity, by_bearer: asked.by_bearer });
+        let permitted = decide(host, asked.target, asked.method, asked.client, who).map_err(Over::Refused)?;
         // The app goes on serving whom it was told of.
         let same = match (asked.pass.filter(|_| asked.told), permitted.identity()) {
             (None, _) => true,

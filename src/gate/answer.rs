@@ -87,14 +87,17 @@ fn forward(error: &ForwardError) -> Shown {
         ForwardError::VisitorBody(_) => {
             (StatusCode::BAD_REQUEST, "bad-request", "The request's body broke off or was malformed.")
         }
+        ForwardError::Path(_) => (
+            StatusCode::BAD_REQUEST,
+            "bad-request",
+            "Programs read this address differently, so it is not passed on.",
+        ),
         ForwardError::ForeignOrigin => (
             StatusCode::FORBIDDEN,
             "foreign-origin",
             "A page of another origin may not open a WebSocket here.",
         ),
-        ForwardError::NoTunnel => {
-            (StatusCode::FORBIDDEN, "no-upgrade", "This address takes no WebSockets.")
-        }
+        ForwardError::NoTunnel => (StatusCode::FORBIDDEN, "no-upgrade", "This address takes no WebSockets."),
         ForwardError::UpgradeBody => {
             (StatusCode::BAD_REQUEST, "bad-request", "A request that switches protocols has no body.")
         }

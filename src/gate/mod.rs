@@ -4,6 +4,7 @@
 mod again;
 pub mod answer;
 mod body;
+mod check;
 mod client;
 mod identify;
 mod open;
@@ -40,11 +41,11 @@ pub use client::Trust;
 use identify::Found;
 use identify::Known;
 use identify::Passes;
+pub use open::Cut;
 use open::Kind;
+pub use open::Line;
 use open::Register;
 use open::Waiting;
-pub use open::Cut;
-pub use open::Line;
 use record::References;
 
 use crate::clock::Clock;
@@ -208,6 +209,9 @@ impl Gate {
         mut request: Request<Incoming>,
         reference: &str,
     ) -> Response<Body> {
+        if check::asks(&self.parts.prefix, request.uri().path()) {
+            return self.check(worker, connection, &request, reference);
+        }
         let wish = Wish::of(&request);
         let mut method = request.method().clone();
         if wish.as_ref().is_some_and(Wish::is_by_connect) {
@@ -348,7 +352,7 @@ impl Gate {
             return match switched {
                 Ok(mut answer) => {
                     if pass.is_some() {
-                        private::keep_private(answer.headers_mut());
+                        private::keep_private(answer.headers_mut(), &permitted.route().handling);
                     }
                     answer
                 }
@@ -374,7 +378,7 @@ impl Gate {
                 };
                 let mut answer = answer.map(|stream| Body::watched(stream, ready));
                 if let Some(pass) = pass {
-                    private::keep_private(answer.headers_mut());
+                    private::keep_private(answer.headers_mut(), &permitted.route().handling);
                     if navigation && !found.by_bearer {
                         self.renew(&visitor(settings, journey, found), &pass.claims, answer.headers_mut());
                     }
@@ -466,12 +470,8 @@ impl Gate {
         let login = &self.parts.login;
         match refusal {
             // Signed in, but by a credential that this route does not take: signing in again would lead back here.
-            Refusal::SignIn if visitor.session.is_some() => {
-                login.denied(visitor, headers).map(Body::Own)
-            }
-            Refusal::SignIn => {
-                login.start_sign_in(visitor, target, method, headers).map(Body::Own)
-            }
+            Refusal::SignIn if visitor.session.is_some() => login.denied(visitor, headers).map(Body::Own),
+            Refusal::SignIn => login.start_sign_in(visitor, target, method, headers).map(Body::Own),
             Refusal::NotAllowed | Refusal::Denied => login.denied(visitor, headers).map(Body::Own),
             Refusal::SignOut => see_other(&format!("{}/logout", self.parts.prefix)),
             Refusal::NoApp if target.path == "/" => see_other(&format!("{}/", self.parts.prefix)),

@@ -182,7 +182,12 @@ impl Waiting {
 
     fn is_called(&self) -> bool {
         self.number.is_some_and(|number| {
-            self.register.0.waiting.borrow_mut().get_mut(number).is_some_and(|w| std::mem::take(&mut w.called))
+            self.register
+                .0
+                .waiting
+                .borrow_mut()
+                .get_mut(number)
+                .is_some_and(|w| std::mem::take(&mut w.called))
         })
     }
 
@@ -356,7 +361,8 @@ impl Seat {
             return;
         }
         let now = gate.parts.clock.now();
-        let holds = |pass: &Rc<Pass>| pass.generation() == generation && now < pass.ends_at() && gate.fresh(now);
+        let holds =
+            |pass: &Rc<Pass>| pass.generation() == generation && now < pass.ends_at() && gate.fresh(now);
         if self.judged_by == number && self.ask.pass.as_ref().is_none_or(holds) {
             return;
         }

@@ -5,8 +5,14 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::header;
 
-/// Adds `private` (RFC 9111 §5.2.2.7) and takes `public` and `s-maxage` away.
-pub fn keep_private(headers: &mut HeaderMap) {
+use crate::policy::Handling;
+
+/// Adds `private` (RFC 9111 §5.2.2.7) and takes `public` and `s-maxage` away. A route with `cache = "app"` answers for
+/// its app: there nothing is changed.
+pub fn keep_private(headers: &mut HeaderMap, handling: &Handling) {
+    if handling.app_caches {
+        return;
+    }
     // Caches that these are meant for obey them before `Cache-Control` (RFC 9213 §2.2).
     let targeted: Vec<HeaderName> = headers
         .keys()
@@ -63,9 +69,24 @@ mod tests {
             for targeted in ["cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control"] {
                 headers.insert(targeted, HeaderValue::from_static("max-age=600"));
             }
-            keep_private(&mut headers);
+            keep_private(&mut headers, &Handling::default());
             assert_eq!(headers.len(), 1, "{headers:?}");
             assert_eq!(headers.get(header::CACHE_CONTROL).unwrap(), sent);
+        }
+    }
+
+    #[test]
+    fn a_route_may_leave_it_to_its_app() {
+        let handling = Handling { app_caches: true, ..Handling::default() };
+        for said in [None, Some("public, s-maxage=60")] {
+            let mut headers = HeaderMap::new();
+            headers.insert("cdn-cache-control", HeaderValue::from_static("max-age=600"));
+            if let Some(said) = said {
+                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(said));
+            }
+            let before = headers.clone();
+            keep_private(&mut headers, &handling);
+            assert_eq!(headers, before);
         }
     }
 }

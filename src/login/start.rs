@@ -9,10 +9,8 @@ use super::Current;
 use super::call::Call;
 use super::errors::Problem;
 use crate::policy::Asker;
-use crate::policy::Host;
-use crate::policy::Refusal;
 use crate::policy::Target;
-use crate::policy::decide;
+use crate::policy::judge_app;
 use crate::store::SessionFilter;
 use crate::store::SessionRecord;
 
@@ -74,15 +72,9 @@ pub(super) async fn get(call: Call) -> Result<Response, Problem> {
 fn apps(call: &Call, session: &Current) -> Vec<Tile> {
     let site = &call.visitor.site.site;
     let opens = |app: &std::sync::Arc<crate::policy::App>| {
-        let host =
-            Host { site: std::sync::Arc::clone(site), origin: app.origin.clone(), app: Some(app.clone()) };
         let Ok(target) = Target::parse(app.origin.secure(), app.origin.host(), "/") else { return false };
         let asker = Asker { identity: &session.identity, by_bearer: false };
-        match decide(&host, &target, &Method::GET, Some(call.visitor.client), Some(asker)) {
-            // No upstream of ours: another proxy forwards, by the same rules.
-            Ok(_) | Err(Refusal::NoApp) => true,
-            Err(Refusal::SignIn | Refusal::NotAllowed | Refusal::Denied | Refusal::SignOut) => false,
-        }
+        judge_app(site, app, &target, &Method::GET, Some(call.visitor.client), Some(asker)).is_ok()
     };
     let tile = |app: &std::sync::Arc<crate::policy::App>| Tile {
         title: app.name.clone(),

@@ -1,4 +1,4 @@
-//! The decision. "Allow" has one exit: the one place that makes a [`Permitted`].
+//! The decision. "Allow" has one exit: the one place that makes a [`Granted`].
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,11 +9,40 @@ use super::Access;
 use super::App;
 use super::Host;
 use super::Route;
+use super::Site;
 use super::Target;
 use super::Upstream;
 use crate::identity::Identity;
 
-/// Leave to forward one request. Only [`decide`] makes one.
+/// A yes. Only [`judge`] makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct Granted<'a, 'w> {
+    app: &'a Arc<App>,
+    route: &'a Arc<Route>,
+    identity: Option<&'w Arc<Identity>>,
+}
+
+impl<'a, 'w> Granted<'a, 'w> {
+    /// The app.
+    #[must_use]
+    pub const fn app(&self) -> &'a Arc<App> {
+        self.app
+    }
+
+    /// The rule that decided.
+    #[must_use]
+    pub const fn route(&self) -> &'a Arc<Route> {
+        self.route
+    }
+
+    /// Whom to name to the app; `None`: nobody, every identity header is empty.
+    #[must_use]
+    pub const fn identity(&self) -> Option<&'w Arc<Identity>> {
+        self.identity
+    }
+}
+
+/// Leave to forward one request: a yes, and where to. Only [`decide`] makes one.
 #[derive(Clone, Debug)]
 pub struct Permitted {
     app: Arc<App>,
@@ -72,8 +101,48 @@ pub enum Refusal {
     NoApp,
 }
 
-/// Judges one request. `client` is `None` where the visitor's address cannot be trusted: then no rule with `clients`
-/// matches. An odd path passes only if every route of the host admits this person.
+/// Judges one request, for whoever forwards it. `client` is `None` where the visitor's address cannot be trusted: then
+/// no rule with `clients` matches. An odd path passes only if every route of the host admits this person.
+///
+/// # Errors
+/// [`Refusal`] says what is missing.
+pub fn judge<'a, 'w>(
+    host: &'a Host,
+    target: &Target,
+    method: &Method,
+    client: Option<IpAddr>,
+    who: Option<Asker<'w>>,
+) -> Result<Granted<'a, 'w>, Refusal> {
+    let app = host.app.as_ref().ok_or(Refusal::NoApp)?;
+    judge_app(&host.site, app, target, method, client, who)
+}
+
+/// As [`judge`], where the app is known already.
+///
+/// # Errors
+/// [`Refusal`] says what is missing.
+pub fn judge_app<'a, 'w>(
+    site: &Site,
+    app: &'a Arc<App>,
+    target: &Target,
+    method: &Method,
+    client: Option<IpAddr>,
+    who: Option<Asker<'w>>,
+) -> Result<Granted<'a, 'w>, Refusal> {
+    let route = if target.odd {
+        for route in app.strict() {
+            admit(site, app, route, who, true)?;
+        }
+        app.routes().last()
+    } else {
+        app.route_for(&target.path, method, client).map(|(_, route)| route)
+    };
+    let route = route.ok_or(Refusal::Denied)?;
+    let identity = admit(site, app, route, who, target.odd)?;
+    Ok(Granted { app, route, identity })
+}
+
+/// Judges one request that we forward ourselves: as [`judge`], and there must be somewhere to forward it to.
 ///
 /// # Errors
 /// [`Refusal`] says what is missing.
@@ -84,24 +153,14 @@ pub fn decide(
     client: Option<IpAddr>,
     who: Option<Asker<'_>>,
 ) -> Result<Permitted, Refusal> {
-    let app = host.app.as_ref().ok_or(Refusal::NoApp)?;
-    let route = if target.odd {
-        for route in &app.routes {
-            admit(host, app, route, who, true)?;
-        }
-        app.routes.last()
-    } else {
-        app.routes.iter().find(|route| matches(route, target, method, client))
-    };
-    let route = route.ok_or(Refusal::Denied)?;
-    let identity = admit(host, app, route, who, target.odd)?;
+    let Granted { app, route, identity } = judge(host, target, method, client, who)?;
     let upstream = route.upstream.clone().ok_or(Refusal::NoApp)?;
     Ok(Permitted { app: Arc::clone(app), route: Arc::clone(route), upstream, identity: identity.cloned() })
 }
 
 /// Whom the route lets through as; `Ok(None)`: anybody, namelessly.
 fn admit<'a>(
-    host: &Host,
+    site: &Site,
     app: &App,
     route: &Route,
     who: Option<Asker<'a>>,
@@ -111,7 +170,7 @@ fn admit<'a>(
     let taken = |asker: &Asker<'_>| if asker.by_bearer { route.accept.bearer } else { route.accept.session };
     let who = who.filter(taken).map(|asker| asker.identity);
     let allowed = |who: &Arc<Identity>| {
-        host.site.allow.admits(who)
+        site.allow.admits(who)
             && app.allow.as_ref().is_none_or(|list| list.admits(who))
             && route.allow.as_ref().is_none_or(|list| list.admits(who))
     };
@@ -129,78 +188,15 @@ fn admit<'a>(
     }
 }
 
-fn matches(route: &Route, target: &Target, method: &Method, client: Option<IpAddr>) -> bool {
-    route.path.covers(&target.path, route.ignore_case)
-        && (route.methods.is_empty() || route.methods.contains(method))
-        && (route.clients.is_empty()
-            || client.is_some_and(|ip| route.clients.iter().any(|net| net.contains(&ip))))
-}
-
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-    use std::time::Duration;
-
     use super::*;
     use crate::clock::Timestamp;
     use crate::identity::EmailAddress;
-    use crate::policy::Accept;
-    use crate::policy::AllowList;
-    use crate::policy::Groups;
-    use crate::policy::Handling;
-    use crate::policy::IdentityHeaders;
-    use crate::policy::Origin;
-    use crate::policy::PathPattern;
-    use crate::policy::RouteLimits;
-    use crate::policy::SignIn;
-    use crate::policy::Site;
     use crate::policy::Sites;
-
-    fn route(path: &str, access: Access) -> Route {
-        let wait = Duration::from_secs(5);
-        Route {
-            path: PathPattern::parse(path).unwrap(),
-            methods: Vec::new(),
-            clients: Vec::new(),
-            access,
-            allow: None,
-            accept: Accept { session: true, bearer: false },
-            identity: IdentityHeaders::Remote,
-            upstream: Some(Arc::new(Upstream::http("127.0.0.1", 1))),
-            limits: RouteLimits {
-                max_body: None,
-                connect_timeout: wait,
-                response_timeout: wait,
-                idle_timeout: wait,
-            },
-            ignore_case: false,
-            handling: Handling::default(),
-        }
-    }
-
-    fn list(entries: &[&str]) -> AllowList {
-        AllowList::parse(&entries.iter().map(|&e| e.to_owned()).collect::<Vec<_>>()).unwrap()
-    }
-
-    fn sites(routes: Vec<Route>) -> Sites {
-        let origin = Origin::parse("https://wiki.example.com").unwrap();
-        let routes = routes.into_iter().map(Arc::new).collect();
-        let app = Arc::new(App { name: "wiki".into(), origin: origin.clone(), allow: None, routes });
-        let groups = Groups(vec![("staff".into(), list(&["alice@example.com"]))]);
-        Sites::new(vec![Site {
-            name: "wiki".into(),
-            url: origin.clone(),
-            start: "https://wiki.example.com/".into(),
-            allow: list(&["@example.com"]),
-            sign_in: SignIn::SelfService,
-            groups,
-            users: HashMap::new(),
-            administrators: AllowList::default(),
-            apps: vec![app],
-            hosts: vec![origin],
-        }])
-        .unwrap()
-    }
+    use crate::policy::fixture::list;
+    use crate::policy::fixture::route;
+    use crate::policy::fixture::sites;
 
     fn person(sites: &Sites, address: &str) -> Arc<Identity> {
         let email = EmailAddress::parse(address).unwrap();

@@ -2,14 +2,17 @@
 //! never sees a socket, a store or a clock.
 
 mod decide;
+#[cfg(test)]
+mod fixture;
 mod handling;
+mod index;
 mod origin;
 mod routes;
 mod rules;
 mod target;
 mod upstream;
 
-pub use decide::{Asker, Permitted, Refusal, decide};
+pub use decide::{Asker, Granted, Permitted, Refusal, decide, judge, judge_app};
 pub use handling::{BasicAccount, Handling, UpstreamHost, WebSocketOrigins};
 pub use origin::Origin;
 pub use routes::{

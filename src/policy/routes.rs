@@ -1,10 +1,15 @@
 //! What the configuration says of sites, apps and routes, in the form that is looked up per request.
 //! Never changes after it was built: a reload builds another.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
+use std::collections::HashSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
+use http::HeaderName;
 use http::Method;
 use ipnet::IpNet;
 
@@ -13,6 +18,7 @@ use super::Groups;
 use super::Handling;
 use super::Origin;
 use super::Upstream;
+use super::index::RouteIndex;
 use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
 use crate::identity::Identity;
@@ -28,7 +34,7 @@ pub enum SignIn {
 }
 
 /// What a route asks of a visitor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
     /// A session (or token) of a person whom the lists admit.
     SignedIn,
@@ -41,7 +47,7 @@ pub enum Access {
 }
 
 /// Which credentials a route takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Accept {
     /// The session cookie.
     pub session: bool,
@@ -145,6 +151,15 @@ pub struct Route {
     pub ignore_case: bool,
 }
 
+impl Route {
+    pub(super) fn matches(&self, path: &str, method: &Method, client: Option<IpAddr>) -> bool {
+        self.path.covers(path, self.ignore_case)
+            && (self.methods.is_empty() || self.methods.contains(method))
+            && (self.clients.is_empty()
+                || client.is_some_and(|ip| self.clients.iter().any(|net| net.contains(&ip))))
+    }
+}
+
 /// One upstream on one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
@@ -154,8 +169,72 @@ pub struct App {
     pub origin: Origin,
     /// Narrows the site; `None`: as the site.
     pub allow: Option<AllowList>,
-    /// Its rules; the last one is the app's own and covers `/`.
-    pub routes: Vec<Arc<Route>>,
+    routes: Vec<Arc<Route>>,
+    index: RouteIndex,
+    tables: BTreeSet<String>,
+    strip_prefixes: BTreeSet<String>,
+    set_names: HashSet<HeaderName>,
+}
+
+impl App {
+    /// Files the routes by path. The first that matches wins; the last one is the app's own and covers `/`.
+    #[must_use]
+    pub fn new(name: String, origin: Origin, allow: Option<AllowList>, routes: Vec<Arc<Route>>) -> Self {
+        let index = RouteIndex::new(&routes);
+        let mut tables = BTreeSet::new();
+        let mut strip_prefixes = BTreeSet::new();
+        let mut set_names = HashSet::new();
+        for route in &routes {
+            if let IdentityHeaders::Table(rows) = &route.identity {
+                tables.extend(rows.iter().map(|(name, _)| name.clone()));
+            }
+            strip_prefixes.extend(route.handling.strip_prefix.clone());
+            set_names.extend(route.handling.request_headers.iter().map(|(name, _)| name.clone()));
+        }
+        Self { name, origin, allow, routes, index, tables, strip_prefixes, set_names }
+    }
+
+    /// Its rules, as in the file.
+    #[must_use]
+    pub fn routes(&self) -> &[Arc<Route>] {
+        &self.routes
+    }
+
+    /// The rule for a request, and its number from zero. The path is taken as it is: what happens to an odd one is
+    /// for the judge to say. `client` is `None` where no rule with `clients` may match.
+    #[must_use]
+    pub fn route_for(
+        &self,
+        path: &str,
+        method: &Method,
+        client: Option<IpAddr>,
+    ) -> Option<(usize, &Arc<Route>)> {
+        let fits =
+            |number: usize| self.routes.get(number).is_some_and(|route| route.matches(path, method, client));
+        let number = self.index.first(path, fits)?;
+        self.routes.get(number).map(|route| (number, route))
+    }
+
+    /// The rules that say who passes on an odd path: of those that ask the same, the first.
+    pub(super) fn strict(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.index.strict().iter().filter_map(|number| self.routes.get(*number))
+    }
+
+    /// Header names of every identity table of its routes, each once: reserved on all routes, for the app believes
+    /// them on all.
+    pub fn table_names(&self) -> impl Iterator<Item = &str> {
+        self.tables.iter().map(String::as_str)
+    }
+
+    /// Every `strip_prefix` of its routes, each once.
+    pub fn strip_prefixes(&self) -> impl Iterator<Item = &str> {
+        self.strip_prefixes.iter().map(String::as_str)
+    }
+
+    /// Every header name that `set_request_headers` of a route sets, each once.
+    pub fn set_names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.set_names.iter()
+    }
 }
 
 /// A tenant: its own people, sessions, letters and looks.
@@ -242,17 +321,20 @@ impl Site {
 pub struct Host {
     /// The tenant.
     pub site: Arc<Site>,
+    /// The tenant's place in [`Sites::all`].
+    pub site_number: usize,
     /// The host's origin.
     pub origin: Origin,
     /// `None`: only our own pages live here.
     pub app: Option<Arc<App>>,
 }
 
-/// All sites, by name and by host.
+/// All sites, by name and by host: looked up at the same cost for one and for thousands.
 #[derive(Clone, Debug, Default)]
 pub struct Sites {
     all: Vec<Arc<Site>>,
-    hosts: HashMap<String, Host>,
+    names: HashMap<String, usize, RandomState>,
+    hosts: HashMap<String, Host, RandomState>,
 }
 
 impl Sites {
@@ -262,14 +344,14 @@ impl Sites {
     /// Two sites or apps claim one host, or two sites one name.
     pub fn new(sites: Vec<Site>) -> Result<Self, String> {
         let mut built = Self::default();
-        for site in sites {
+        for (site_number, site) in sites.into_iter().enumerate() {
             let site = Arc::new(site);
-            if built.by_name(&site.name).is_some() {
+            if built.names.insert(site.name.clone(), site_number).is_some() {
                 return Err(format!("two sites are named {:?}; give one another name", site.name));
             }
             for origin in &site.hosts {
                 let app = site.apps.iter().find(|app| app.origin == *origin).cloned();
-                let host = Host { site: Arc::clone(&site), origin: origin.clone(), app };
+                let host = Host { site: Arc::clone(&site), site_number, origin: origin.clone(), app };
                 if built.hosts.insert(origin.host().to_owned(), host).is_some() {
                     return Err(format!(
                         "the host {} is named twice; a host belongs to one app",
@@ -291,7 +373,7 @@ impl Sites {
     /// By the site's name.
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<&Arc<Site>> {
-        self.all.iter().find(|site| site.name == name)
+        self.all.get(*self.names.get(name)?)
     }
 
     /// All of them, as in the file.

@@ -64,6 +64,18 @@ impl AllowList {
             && self.groups.is_empty()
     }
 
+    /// Everything on it in one order: equal for equal lists.
+    pub(super) fn sorted(&self) -> (bool, bool, Vec<&str>, Vec<&str>, Vec<&str>) {
+        let mut addresses: Vec<&str> = self.addresses.iter().map(EmailAddress::as_str).collect();
+        let mut domains: Vec<&str> = self.domains.iter().map(String::as_str).collect();
+        let mut groups: Vec<&str> = self.groups.iter().map(String::as_str).collect();
+        addresses.sort_unstable();
+        domains.sort_unstable();
+        groups.sort_unstable();
+        groups.dedup();
+        (self.anyone, self.users, addresses, domains, groups)
+    }
+
     /// Whether this person is on it.
     #[must_use]
     pub fn admits(&self, who: &Identity) -> bool {

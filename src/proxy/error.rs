@@ -21,6 +21,8 @@ pub enum ForwardError {
     VisitorBody(String),
     /// The visitor's body stood still for too long.
     BodyTimeout,
+    /// The visitor's path cannot be turned into one that the app is asked for.
+    Path(&'static str),
     /// A WebSocket that a page of somebody else opens.
     ForeignOrigin,
     /// A WebSocket over HTTP/2 on a route that takes none.
@@ -71,6 +73,7 @@ impl fmt::Display for ForwardError {
             Self::BodyTimeout => {
                 f.write_str("the visitor's request body stood still for too long; send it again")
             }
+            Self::Path(why) => write!(f, "the visitor's path is not sent on ({why})"),
             Self::ForeignOrigin => f.write_str(
                 "a page of another origin opened a WebSocket; if it may, add its origin to websocket_origins",
             ),
@@ -90,6 +93,7 @@ impl Error for ForwardError {
             | Self::BodyTooLarge
             | Self::VisitorBody(_)
             | Self::BodyTimeout
+            | Self::Path(_)
             | Self::ForeignOrigin
             | Self::NoTunnel
             | Self::UpgradeBody => None,

@@ -83,7 +83,7 @@ pub(super) fn set(headers: &mut HeaderMap, values: &IdentityHeaderValues, assert
 }
 
 /// A template with its `{names}` filled in. An unknown name gives nothing; a brace without its partner is itself.
-fn fill(template: &str, who: &Identity) -> String {
+pub(super) fn fill(template: &str, who: &Identity) -> String {
     let mut filled = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {

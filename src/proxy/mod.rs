@@ -6,6 +6,7 @@ mod error;
 mod fold;
 mod forwarded;
 mod frames;
+mod handling;
 mod hop;
 mod identity;
 mod open;
@@ -33,17 +34,16 @@ use http::Method;
 use http::Request;
 use http::Response;
 use http::StatusCode;
-use http::Uri;
 use http::Version;
 use http::header;
 use http::request;
 use http::response;
-use http::uri::PathAndQuery;
 use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 
 pub use error::ForwardError;
+pub use handling::{basic_user, kept_from_answers, kept_from_requests, stripped};
 pub use identity::IdentityHeaderValues;
 pub use open::Hold;
 pub use open::Order;
@@ -55,7 +55,7 @@ pub use upgrade::Wish;
 
 use crate::identity::CookieNames;
 use crate::policy::App;
-use crate::policy::IdentityHeaders;
+use crate::policy::Handling;
 use crate::policy::Permitted;
 use crate::policy::RouteLimits;
 use crate::policy::Target;
@@ -156,7 +156,7 @@ impl Proxy {
         }
         let stream =
             Stream::new(body, live, Rc::clone(&self.pool), app.clone(), flow, route.limits.idle_timeout);
-        Ok(incoming(head_back, stream, &method, &visit))
+        Ok(incoming(head_back, stream, &method, &visit, &route.handling))
     }
 
     /// The request as the app gets it: what is not for the app is taken out, what it is told is put in.
@@ -169,7 +169,7 @@ impl Proxy {
         visit: &Visit<'_>,
     ) -> Result<Request<Upload>, ForwardError> {
         let mut outgoing = Request::new(upload);
-        *outgoing.uri_mut() = address(target, &head.uri)?;
+        *outgoing.uri_mut() = handling::address(permitted, target, &head.uri)?;
         *outgoing.headers_mut() = head.headers;
         let headers = outgoing.headers_mut();
         let declared = headers.remove(header::CONTENT_LENGTH).is_some();
@@ -182,6 +182,7 @@ impl Proxy {
         if visit.consumed_authorization {
             headers.remove(header::AUTHORIZATION);
         }
+        handling::request(headers, permitted);
         if wants_trailers {
             hop::offer_trailers(headers);
         }
@@ -231,6 +232,7 @@ fn incoming(
     stream: Stream,
     method: &Method,
     visit: &Visit<'_>,
+    handling: &Handling,
 ) -> Response<Stream> {
     let mut answer = Response::new(stream);
     *answer.status_mut() = head.status;
@@ -242,31 +244,14 @@ fn incoming(
     let length = headers.remove(header::CONTENT_LENGTH);
     hop::strip(headers);
     cookies::clean_answer(headers, visit.cookies);
+    handling::answer(headers, handling);
     frame_answer(&mut answer, length, method);
     answer
 }
 
 /// Header names of every table of an app: reserved on all its routes, for the app believes them on all.
 fn tables(app: &App) -> Vec<&str> {
-    let mut names = Vec::new();
-    for route in &app.routes {
-        if let IdentityHeaders::Table(rows) = &route.identity {
-            names.extend(rows.iter().map(|(name, _)| name.as_str()));
-        }
-    }
-    names
-}
-
-/// Path and query exactly as judged.
-fn address(target: &Target, asked: &Uri) -> Result<Uri, ForwardError> {
-    let exact = match asked.path_and_query() {
-        Some(same) if same.as_str() == target.raw => same.clone(),
-        _ => PathAndQuery::try_from(target.raw.as_str())
-            .ok()
-            .filter(|parsed| parsed.as_str() == target.raw)
-            .ok_or_else(|| ForwardError::VisitorBody("the path cannot be written".to_owned()))?,
-    };
-    Ok(Uri::from(exact))
+    app.table_names().collect()
 }
 
 /// On a route where nobody was let in by name, nobody is named, whatever the gate holds.

@@ -109,7 +109,13 @@ impl Proxy {
                 None,
                 limits.idle_timeout,
             );
-            return Ok(Switched::No(incoming(head, stream, &Method::GET, &visit)));
+            return Ok(Switched::No(incoming(
+                head,
+                stream,
+                &Method::GET,
+                &visit,
+                &permitted.route().handling,
+            )));
         }
         agrees(wish, key.as_deref(), &head.headers)?;
         let (app, early) = live.into_socket().await?;

@@ -10,6 +10,7 @@ use super::cookies;
 use super::fold::Folded;
 use super::fold::is_spoof;
 use super::fold::remove_if;
+use super::handling;
 use super::hop::is_hop_by_hop;
 use super::tables;
 use crate::policy::App;
@@ -35,7 +36,9 @@ pub(super) fn clean_request(frame: Frame<Bytes>, app: &App) -> Frame<Bytes> {
     let mut frame = frame;
     if let Some(trailers) = frame.trailers_mut() {
         let tables = tables(app);
-        remove_if(trailers, |name| is_headers_only(name) || is_spoof(name, &tables));
+        remove_if(trailers, |name| {
+            is_headers_only(name) || is_spoof(name, &tables) || handling::is_set(app, name)
+        });
     }
     frame
 }

@@ -79,17 +79,7 @@ where
         let mut down = Way::new(frames);
         down.push(early);
         hold.moves(tenths.now());
-        Self {
-            visitor,
-            app,
-            down,
-            up: Way::new(frames),
-            scratch,
-            hold,
-            tenths,
-            mask,
-            farewell: None,
-        }
+        Self { visitor, app, down, up: Way::new(frames), scratch, hold, tenths, mask, farewell: None }
     }
 
     fn pass(&mut self, cx: &mut Context<'_>) -> io::Result<Poll<()>> {

@@ -146,7 +146,7 @@ mod tests {
 
     fn app() -> App {
         let origin = Origin::parse("https://wiki.example.com").unwrap();
-        App { name: "wiki".into(), origin, allow: None, routes: Vec::new() }
+        App::new("wiki".into(), origin, None, Vec::new())
     }
 
     fn admitted(wish: &Wish, upgrades: &[&str], origins: WebSocketOrigins) -> Result<bool, String> {
@@ -209,9 +209,7 @@ mod tests {
             headers.extend(origins.iter().map(|origin| ("origin", *origin)));
             wish("GET", &headers).unwrap()
         };
-        let listed = || {
-            WebSocketOrigins::Listed(vec![Origin::parse("https://other.example:8443").unwrap()])
-        };
+        let listed = || WebSocketOrigins::Listed(vec![Origin::parse("https://other.example:8443").unwrap()]);
         let judge = |origins: &[&str], known| admitted(&of(origins), &["websocket"], known);
         for good in [&["https://wiki.example.com"][..], &["https://other.example:8443"], &[]] {
             assert_eq!(judge(good, listed()), Ok(true), "{good:?}");

@@ -109,11 +109,7 @@ fn announced(ip: IpAddr, port: u16, local_port: u16) -> Announced {
     Announced { peer: SocketAddr::new(ip, port), local_port }
 }
 
-async fn fill(
-    socket: &mut (impl AsyncRead + Unpin),
-    header: &mut Vec<u8>,
-    more: usize,
-) -> io::Result<()> {
+async fn fill(socket: &mut (impl AsyncRead + Unpin), header: &mut Vec<u8>, more: usize) -> io::Result<()> {
     let have = header.len();
     header.resize(have + more, 0);
     socket.read_exact(header.get_mut(have..).unwrap_or_default()).await.map(drop)
@@ -179,7 +175,11 @@ mod tests {
         let (six, _) = take(b"PROXY TCP6 2001:db8::7 ::1 51000 443\r\n", 1000);
         assert_eq!(six.unwrap().unwrap().peer, "[2001:db8::7]:51000".parse().unwrap());
         assert_eq!(take(&v2(1, 0x11, V4), 1000).0.unwrap(), Some(VISITOR));
-        assert_eq!(take(&v2(1, 0x12, V4), 1000).0.unwrap(), Some(VISITOR), "a proxy that speaks QUIC outside");
+        assert_eq!(
+            take(&v2(1, 0x12, V4), 1000).0.unwrap(),
+            Some(VISITOR),
+            "a proxy that speaks QUIC outside"
+        );
         let more = [V4, &[0x04, 0, 3, 1, 2, 3]].concat();
         assert_eq!(take(&v2(1, 0x11, &more), 1000).0.unwrap(), Some(VISITOR), "additions are skipped");
         let v6 = [[0x20, 1, 0xd, 0xb8].as_slice(), &[0; 11], &[7], &[0; 16], &[199, 56, 1, 187]].concat();

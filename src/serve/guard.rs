@@ -32,7 +32,9 @@ impl<F: Future> Future for Caught<F> {
             Ok(poll) => poll.map(Some),
             Err(_panic) => {
                 count(&self.shared.counters.panics);
-                tracing::error!("a request made linkgate panic; its connection is closed. Please report this");
+                tracing::error!(
+                    "a request made linkgate panic; its connection is closed. Please report this"
+                );
                 Poll::Ready(None)
             }
         }

@@ -49,9 +49,9 @@ use crate::clock::Clock;
 use crate::gate::Trust;
 
 pub use connection::{Connection, Peer};
-pub use line::Line;
 pub use error::ServeError;
 pub use limits::{Counters, Limits};
+pub use line::Line;
 pub use listen::{Inherited, Listen};
 pub use monitor::{Check, Health, Readiness};
 pub use notify::{Notifier, watchdog};

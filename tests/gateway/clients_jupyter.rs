@@ -1,4 +1,4 @@
-//! A real, unmodified app that lives by its WebSockets: `JupyterLab`. Its own protocol, through the gateway.
+//! A real, unmodified app that lives by its WebSockets: JupyterLab. Its own protocol, through the gateway.
 
 use crate::harness::browser::try_fetch;
 use crate::harness::jupyter::Jupyter;

@@ -5,6 +5,7 @@ mod harness;
 
 mod activation;
 mod attacks;
+mod check_nginx;
 mod clients_grpc;
 mod clients_jupyter;
 mod clients_websocket;
@@ -12,6 +13,7 @@ mod code;
 mod concurrency;
 mod crash;
 mod demo;
+mod handling;
 mod hostile;
 mod hosts;
 mod json;

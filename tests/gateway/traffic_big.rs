@@ -1,4 +1,4 @@
-//! What is larger than memory passes in constant memory. As large as `LINKGATE_TEST_BYTES` says; `tests/slow.sh` says
+//! What is larger than memory passes in constant memory. As large as `SLOW_BYTES` says; `tests/slow.sh` says
 //! ten gibibytes and keeps what is printed.
 
 use crate::harness::given;
@@ -29,7 +29,7 @@ enum Framed {
 }
 
 fn size() -> u64 {
-    given("LINKGATE_TEST_BYTES", 256 << 20)
+    given("SLOW_BYTES", 256 << 20)
 }
 
 /// Writes `size` bytes of noise.

@@ -1,6 +1,6 @@
 //! Everything at once on connections that are used again and again: downloads, uploads, event streams and people who
 //! leave half way, over HTTP/1.1 and HTTP/2. Every byte is compared, and afterwards nothing is left open. For as long as
-//! `LINKGATE_TEST_SECONDS` says; `tests/slow.sh` says minutes.
+//! `SLOW_SECONDS` says; `tests/slow.sh` says minutes.
 
 use crate::harness::eventually;
 use crate::harness::given;
@@ -39,7 +39,7 @@ const LARGEST: u64 = 3 << 20;
 
 /// A body that is fed in uneven pieces; ends early, and not well, where nobody takes it.
 fn fed(bytes: Vec<u8>) -> Fed {
-    let (feed, fed) = mpsc::channel(1);
+    let (feed, pieces) = mpsc::channel(1);
     tokio::spawn(async move {
         let bytes = Bytes::from(bytes);
         let mut at = 0;
@@ -51,7 +51,7 @@ fn fed(bytes: Vec<u8>) -> Fed {
             at = end;
         }
     });
-    Fed(Some(fed))
+    Fed(Some(pieces))
 }
 
 /// `/down/SEED/SIZE`, `/chunked/SEED/SIZE`, `/events/COUNT`, `/endless`; anything else says what was sent to it.
@@ -219,7 +219,8 @@ async fn live(house: Arc<House>, person: u64, until: Instant) -> BTreeMap<&'stat
                 let count = seed % 50;
                 let answer = visitor.ask(request("GET", &format!("/events/{count}"), none())).await.unwrap();
                 let body = answer.into_body().collect().await.unwrap().to_bytes();
-                let wanted: String = (0..count).map(|event| format!("data: {event}\n\n")).collect();
+                let wanted =
+                    (0..count).map(|event| format!("data: {event}\n\n")).collect::<Vec<_>>().concat();
                 assert_eq!(body, wanted);
                 "event streams"
             }
@@ -263,7 +264,7 @@ async fn live(house: Arc<House>, person: u64, until: Instant) -> BTreeMap<&'stat
 
 #[tokio::test]
 async fn everything_at_once_stays_whole_and_leaves_nothing_open() {
-    let seconds = given("LINKGATE_TEST_SECONDS", 4);
+    let seconds = given("SLOW_SECONDS", 4);
     let Stage { gateway, app, authority, cookie, host } = Stage::secure("http", "").await;
     let tls = authority.unwrap().client();
     let house = Arc::new(House { tls, port: gateway.place.port, host, cookie });

@@ -241,7 +241,10 @@ async fn answer(
                 ForwardError::Refused(_) | ForwardError::Broken(_) => StatusCode::BAD_GATEWAY,
                 ForwardError::ConnectTimeout | ForwardError::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
                 ForwardError::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-                ForwardError::VisitorBody(_) => StatusCode::BAD_REQUEST,
+                ForwardError::VisitorBody(_) | ForwardError::Path(_) | ForwardError::UpgradeBody => {
+                    StatusCode::BAD_REQUEST
+                }
+                ForwardError::ForeignOrigin | ForwardError::NoTunnel => StatusCode::FORBIDDEN,
                 ForwardError::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
                 ForwardError::ForeignOrigin | ForwardError::NoTunnel => StatusCode::FORBIDDEN,
                 ForwardError::UpgradeBody => StatusCode::BAD_REQUEST,
@@ -283,12 +286,8 @@ fn host(plan: &Plan, port: u16) -> Host {
         })
     };
     let table = IdentityHeaders::Table(vec![("X-My-Name".into(), "{name}".into())]);
-    let app = Arc::new(App {
-        name: "wiki".into(),
-        origin: origin.clone(),
-        allow: None,
-        routes: vec![route("/table/", table), route("/", plan.identity.clone())],
-    });
+    let routes = vec![route("/table/", table), route("/", plan.identity.clone())];
+    let app = Arc::new(App::new("wiki".into(), origin.clone(), None, routes));
     let site = Site {
         name: "wiki".into(),
         url: origin.clone(),
@@ -301,5 +300,5 @@ fn host(plan: &Plan, port: u16) -> Host {
         apps: vec![Arc::clone(&app)],
         hosts: vec![origin.clone()],
     };
-    Host { site: Arc::new(site), origin, app: Some(app) }
+    Host { site: Arc::new(site), site_number: 0, origin, app: Some(app) }
 }

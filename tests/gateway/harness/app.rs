@@ -15,6 +15,8 @@ pub struct Seen {
     pub target: String,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
+    /// Fields behind a chunked body, as they came.
+    pub trailers: Vec<String>,
 }
 
 impl Seen {
@@ -104,7 +106,7 @@ async fn serve(
             nonsense.lock().unwrap().push(head);
             return None;
         };
-        request.body = read_body(&mut socket, &mut buffer, &request).await?;
+        read_body(&mut socket, &mut buffer, &mut request).await?;
         let answer = answer(&request);
         seen.lock().unwrap().push(request);
         socket.write_all(&answer).await.ok()?;
@@ -129,28 +131,38 @@ fn parse(head: &[u8]) -> Option<Seen> {
     if headers.iter().any(|(name, _)| name.is_empty() || name.contains([' ', '\t'])) {
         return None;
     }
-    Some(Seen { method: method.to_owned(), target: target.to_owned(), headers, body: Vec::new() })
+    Some(Seen {
+        method: method.to_owned(),
+        target: target.to_owned(),
+        headers,
+        body: Vec::new(),
+        trailers: Vec::new(),
+    })
 }
 
-async fn read_body(socket: &mut TcpStream, buffer: &mut Vec<u8>, request: &Seen) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
+async fn read_body(socket: &mut TcpStream, buffer: &mut Vec<u8>, request: &mut Seen) -> Option<()> {
     if request.header("transfer-encoding").eq_ignore_ascii_case("chunked") {
         loop {
             let size = line(socket, buffer).await?;
             let size = usize::from_str_radix(size.split(';').next()?.trim(), 16).ok()?;
             if size == 0 {
-                while !line(socket, buffer).await?.is_empty() {}
-                return Some(body);
+                loop {
+                    let trailer = line(socket, buffer).await?;
+                    if trailer.is_empty() {
+                        return Some(());
+                    }
+                    request.trailers.push(trailer);
+                }
             }
             fill(socket, buffer, size + 2).await?;
-            body.extend(buffer.drain(..size));
+            request.body.extend(buffer.drain(..size));
             buffer.drain(..2);
         }
     }
     let length = request.header("content-length").parse().unwrap_or(0);
     fill(socket, buffer, length).await?;
-    body.extend(buffer.drain(..length));
-    Some(body)
+    request.body.extend(buffer.drain(..length));
+    Some(())
 }
 
 async fn line(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<String> {
@@ -189,6 +201,10 @@ fn answer(request: &Seen) -> Vec<u8> {
         "/headers" => concat!(
             "Alt-Svc: h3=\":443\"\r\nNEL: {}\r\nReport-To: {}\r\nReporting-Endpoints: a=\"https://a.example\"\r\n",
             "Clear-Site-Data: \"cache\", \"cookies\"\r\nX-App: kept\r\n"
+        ),
+        "/cached" | "/shared/cached" => concat!(
+            "Cache-Control: public, max-age=60\r\nServer: old/1.0\r\n",
+            "X-Frame-Options: SAMEORIGIN\r\nX-Frame-Options: ALLOWALL\r\n"
         ),
         _ => "",
     };

@@ -81,8 +81,8 @@ impl H2 {
 
     /// Sends it and returns the task that brings the answer; the frames follow through the sender.
     pub fn send(&self, request: Builder) -> (mpsc::Sender<Frame<Bytes>>, Coming) {
-        let (feed, fed) = mpsc::channel(1);
-        let answer = self.sender.clone().send_request(request.body(Fed(Some(fed))).unwrap());
+        let (feed, pieces) = mpsc::channel(1);
+        let answer = self.sender.clone().send_request(request.body(Fed(Some(pieces))).unwrap());
         (feed, Coming(tokio::spawn(answer)))
     }
 

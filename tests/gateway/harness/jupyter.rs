@@ -1,4 +1,4 @@
-//! A real, unmodified `JupyterLab` that trusts whoever reaches it. Ends with the test.
+//! A real, unmodified JupyterLab that trusts whoever reaches it. Ends with the test.
 
 use super::browser::try_fetch;
 use super::eventually_within;
@@ -11,13 +11,21 @@ use tempfile::TempDir;
 pub struct Jupyter {
     pub port: u16,
     program: Program,
-    folder: TempDir,
+    _folder: TempDir,
 }
 
 impl Jupyter {
     /// As its documentation says for a server behind a proxy that signs in: no token of its own.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With these files, name and text, in its folder.
+    pub async fn start_with(files: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
         let port = free_port();
         let path = |name: &str| folder.path().join(name).display().to_string();
         let arguments = [
@@ -37,17 +45,13 @@ impl Jupyter {
         ];
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let program = Program::start("jupyter", &arguments, folder.path());
-        let app = Self { port, program, folder };
+        let app = Self { port, program, _folder: folder };
         let url = format!("http://127.0.0.1:{port}/api");
         eventually_within(Duration::from_mins(2), "JupyterLab answers", async || {
             try_fetch(None, "GET", &url, &[], Vec::new()).await.ok().filter(|answer| answer.status == 200)
         })
         .await;
         app
-    }
-
-    pub fn folder(&self) -> &std::path::Path {
-        self.folder.path()
     }
 }
 

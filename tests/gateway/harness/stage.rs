@@ -183,28 +183,6 @@ impl Wire {
         std::mem::replace(&mut self.read, rest)
     }
 
-    /// A whole head; `None` where the other end hangs up instead.
-    pub async fn head(&mut self) -> Option<String> {
-        loop {
-            if let Some(at) = self.read.windows(4).position(|w| w == b"\r\n\r\n") {
-                return Some(lossy(&self.bytes(at + 4).await));
-            }
-            if matches!(self.tcp.read_buf(&mut self.read).await, Ok(0) | Err(_)) {
-                return None;
-            }
-        }
-    }
-
-    /// The next `count` bytes, however long they take; `None` where the other end hangs up instead.
-    pub async fn try_bytes(&mut self, count: usize) -> Option<Vec<u8>> {
-        while self.read.len() < count {
-            if matches!(self.tcp.read_buf(&mut self.read).await, Ok(0) | Err(_)) {
-                return None;
-            }
-        }
-        Some(self.bytes(count).await)
-    }
-
     /// Everything until the other end hangs up, politely or not.
     pub async fn rest(&mut self) -> String {
         loop {
