@@ -12,6 +12,7 @@ mod clients_websocket;
 mod code;
 mod concurrency;
 mod crash;
+mod cutting;
 mod demo;
 mod handling;
 mod hostile;

@@ -12,8 +12,10 @@ use crate::harness::websocket::both_ways;
 use crate::harness::websocket::frame;
 use crate::harness::websocket::from_app;
 use crate::harness::websocket::from_visitor;
+use crate::harness::websocket::header;
 use crate::harness::websocket::next;
 use crate::harness::websocket::open;
+use crate::harness::websocket::yes_to;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -337,7 +339,7 @@ async fn over_http2_a_websocket_is_one_stream_and_the_app_is_asked_by_http1() {
     }
     assert!(asked.contains("\r\nremote-user: alice@example.com\r\n") && !asked.contains("eve"), "{asked}");
     assert!(!asked.contains("not the visitor"), "{asked}");
-    app.say(yes_to(&key, "sec-websocket-protocol: chat\r\n")).await;
+    app.say(yes_to(&asked, "sec-websocket-protocol: chat\r\n")).await;
     let answer = coming.head().await;
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["sec-websocket-protocol"], "chat");
@@ -359,24 +361,6 @@ async fn over_http2_a_websocket_is_one_stream_and_the_app_is_asked_by_http1() {
     assert_eq!(visitor.rest().await, "");
 }
 
-/// The value of a field in a head.
-fn header(head: &str, name: &str) -> String {
-    let line = head.split("\r\n").find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
-    line.unwrap_or_else(|| panic!("{name} in {head}")).to_owned()
-}
-
-/// What an app says to this key.
-fn yes_to(key: &str, more: &str) -> String {
-    use base64::Engine as _;
-    let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    let sha1 = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
-    let proof = base64::engine::general_purpose::STANDARD.encode(sha1);
-    format!(
-        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
-         sec-websocket-accept: {proof}\r\n{more}\r\n"
-    )
-}
-
 #[tokio::test]
 async fn over_http2_what_would_be_no_websocket_is_an_error_and_never_a_tunnel() {
     let routes = "[[site.app.route]]\npath = \"/none/\"\nupgrades = []\n[[site.app.route]]\npath = \"/get/\"\n\
@@ -388,15 +372,15 @@ async fn over_http2_what_would_be_no_websocket_is_an_error_and_never_a_tunnel() 
         let coming = client.start(client.extended(path));
         let mut app = stage.app().await;
         let asked = app.until("\r\n\r\n").await;
-        app.say(answer(&header(&asked, "sec-websocket-key"))).await;
+        app.say(answer(&asked)).await;
         coming.head().await.status().as_u16()
     };
     // A success that is none would be taken for a tunnel.
     assert_eq!(asks("/", |_| OK.to_owned()).await, 502);
     assert_eq!(asks("/", |_| YES.to_owned()).await, 502, "the proof is another key's");
-    assert_eq!(asks("/", |key| yes_to(key, "").replace("websocket\r", "tcp\r")).await, 502);
+    assert_eq!(asks("/", |asked| yes_to(asked, "").replace("websocket\r", "tcp\r")).await, 502);
     assert_eq!(asks("/", |_| "HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n".to_owned()).await, 403);
-    assert_eq!(asks("/get/", |key| yes_to(key, "")).await, 200, "to rules it is a GET");
+    assert_eq!(asks("/get/", |asked| yes_to(asked, "")).await, 200, "to rules it is a GET");
 
     let refused = async |request: http::request::Builder| client.start(request).head().await.status().as_u16();
     assert_eq!(refused(client.extended("/none/")).await, 403);

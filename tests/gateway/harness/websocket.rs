@@ -2,6 +2,9 @@
 
 use super::stage::Stage;
 use super::stage::Wire;
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 /// The example of RFC 6455 §1.3, and its proof.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -13,6 +16,23 @@ pub const ASKING: &str = "connection: keep-alive, Upgrade\r\nupgrade: websocket\
 /// What an app says to that.
 pub const YES: &str = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n\
                        sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+/// The value of a field in a head.
+pub fn header(head: &str, name: &str) -> String {
+    let line = head.split("\r\n").find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    line.unwrap_or_else(|| panic!("{name} in {head}")).to_owned()
+}
+
+/// What an app says to this request; `more` are whole lines.
+pub fn yes_to(asked: &str, more: &str) -> String {
+    let text = format!("{}258EAFA5-E914-47DA-95CA-C5AB0DC85B11", header(asked, "sec-websocket-key"));
+    let sha1 = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
+    let proof = STANDARD.encode(sha1);
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+         sec-websocket-accept: {proof}\r\n{more}\r\n"
+    )
+}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
