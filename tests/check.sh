@@ -12,6 +12,8 @@ set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 CARGO_TERM_COLOR=never
+# Those are for tests/slow.sh: here nothing but what is built here is tested, and in its usual size.
+unset SLOW_BINARY SLOW_BYTES SLOW_SECONDS
 readonly CHECK="$PWD/.check"
 readonly POLICY=/usr/sbin/policy-rc.d
 made_policy=""

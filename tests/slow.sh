@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # The proofs that take too long for every run: ten gibibytes each way, minutes of mixed traffic, and whatever lies in
 # tests/slow/. With the release binary; what comes out is written to bench/SLOW.md. Not part of tests/check.sh, which
-# runs the same tests on a smaller scale.
+# runs the same tests on a smaller scale. How large: SLOW_BYTES, SLOW_SECONDS.
 #
 #   tests/slow.sh          everything
 #   tests/slow.sh NAME…    only these: big, mixed, or the name of a script in tests/slow/ without its .sh
 #
-# A script in tests/slow/ gets LINKGATE (the release binary) in its environment, says what it measured in lines that
+# A script in tests/slow/ gets SLOW_BINARY (the release binary) in its environment, says what it measured in lines that
 # begin with `slow: `, and ends with 0 only when what it is to show holds.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 export LC_ALL=C.UTF-8 CARGO_TERM_COLOR=never RUST_BACKTRACE=0
-: "${LINKGATE_TEST_BYTES:=$((10 << 30))}" "${LINKGATE_TEST_SECONDS:=180}"
-export LINKGATE_TEST_BYTES LINKGATE_TEST_SECONDS
+: "${SLOW_BYTES:=$((10 << 30))}" "${SLOW_SECONDS:=180}"
+export SLOW_BYTES SLOW_SECONDS
 readonly CHECK="$PWD/.check" RESULTS="$PWD/bench/SLOW.md"
 
 die() {
@@ -26,9 +26,9 @@ export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 ulimit -n "$(ulimit -Hn)" 2>/dev/null
 echo "== cargo build --release"
 cargo build --locked --release || die "it does not build"
-LINKGATE="${CARGO_TARGET_DIR:-$PWD/target}/release/linkgate"
-export LINKGATE
-[ -x "$LINKGATE" ] || die "$LINKGATE is missing"
+SLOW_BINARY="${CARGO_TARGET_DIR:-$PWD/target}/release/linkgate"
+export SLOW_BINARY
+[ -x "$SLOW_BINARY" ] || die "$SLOW_BINARY is missing"
 
 declare -A lines=() ends=()
 order=()
@@ -48,7 +48,7 @@ proof() {
 }
 
 # One after the other, so that they do not measure each other.
-gateway() { cargo test --locked --release --test gateway "$1" -- --test-threads 1 --nocapture; }
+gateway() { cargo test --locked --test gateway "$1" -- --test-threads 1 --nocapture; }
 
 wanted=("$@")
 proof big gateway traffic_big
@@ -66,7 +66,7 @@ done
     echo "- Date: $(date -u +%Y-%m-%d)"
     echo "- Machine: $(nproc) cores, $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)," \
         "$(awk '/^MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo), Linux $(uname -r)"
-    echo "- linkgate: $("$LINKGATE" --version), $(git describe --always --dirty 2>/dev/null || echo 'not from git')," \
+    echo "- linkgate: $("$SLOW_BINARY" --version), $(git describe --always --dirty 2>/dev/null || echo 'not from git')," \
         "$(rustc --version)"
     for name in "${order[@]}"; do
         printf '\n## %s: %s\n\n%s\n' "$name" "${ends[$name]}" "${lines[$name]}"

@@ -15,7 +15,7 @@ use super::framing;
 use super::limits::count;
 use super::redirect;
 use super::reply;
-use super::reply::Reply;
+use super::reply::{Reply, Taken};
 use super::stamps::Stamps;
 use super::takers::Taker;
 use super::worker::Core;
@@ -54,7 +54,7 @@ impl<H: Handle> Desk<H> {
             let about = about.insert(self.about.clone());
             about.line.taker = Some(Rc::clone(taker));
         }
-        let taken = taker.map(|taker| (taker, self.core.tick.clone()));
+        let taken = taker.map(|taker| Taken::new(taker, &self.core.tick));
         if let Some(fault) = self.fault(&request) {
             count(&self.core.shared.counters.bad_requests);
             return reply::own(fault.answer(request.version() == Version::HTTP_2), running);
@@ -80,6 +80,9 @@ impl<H: Handle> Desk<H> {
         let first_bad = self.stamps.first_bad();
         if first_bad != 0 && number >= first_bad {
             return Some(framing::Fault::Head);
+        }
+        if request.headers().len() > self.core.shared.limits.max_headers {
+            return Some(framing::Fault::Lines);
         }
         if framing::is_tunnel(request) {
             return framing::check(&Method::GET, request.uri(), request.version(), request.headers()).err();

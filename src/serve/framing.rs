@@ -19,6 +19,8 @@ pub(super) enum Fault {
     Host,
     Target,
     Method,
+    /// More header lines than allowed; HTTP/1's are counted before they come here.
+    Lines,
 }
 
 impl Fault {
@@ -32,6 +34,7 @@ impl Fault {
             Self::Host => (StatusCode::BAD_REQUEST, "The request must name exactly one host.\n"),
             Self::Target => (StatusCode::BAD_REQUEST, "The request target must be a path.\n"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "This method is not allowed here.\n"),
+            Self::Lines => (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "Too many header lines.\n"),
         };
         let mut response = reply::plain(status, text);
         if self == Self::Method {

@@ -14,12 +14,36 @@ use super::BoxError;
 use super::stamps::{InFlight, Tick};
 use super::takers::Taker;
 
+/// The most that is handed to HTTP/2 at once: what a frame holds where nothing else was agreed.
+const PIECE_BYTES: usize = 16 * 1024;
+
 /// A body of ours, or the gate's. Holds the mark that its request is still running.
 pub(super) struct Reply<B> {
     content: Content<B>,
-    /// Told how the answer is taken; `None` on HTTP/1, where the socket says it.
-    taken: Option<(Rc<Taker>, Tick)>,
+    /// How the answer is taken; `None` on HTTP/1, where the socket says it.
+    taken: Option<Taken>,
     _running: InFlight,
+}
+
+/// An HTTP/2 answer is handed out in small pieces: what is handed out is kept until the visitor takes it.
+pub(super) struct Taken {
+    taker: Rc<Taker>,
+    tick: Tick,
+    rest: Bytes,
+}
+
+impl Taken {
+    pub fn new(taker: Rc<Taker>, tick: &Tick) -> Self {
+        Self { taker, tick: tick.clone(), rest: Bytes::new() }
+    }
+
+    fn piece(&mut self, mut data: Bytes) -> Bytes {
+        self.taker.has(self.tick.now());
+        if data.len() > PIECE_BYTES {
+            self.rest = data.split_off(PIECE_BYTES);
+        }
+        data
+    }
 }
 
 enum Content<B> {
@@ -31,7 +55,7 @@ enum Content<B> {
 pub(super) fn from_gate<B>(
     response: Response<B>,
     running: InFlight,
-    taken: Option<(Rc<Taker>, Tick)>,
+    taken: Option<Taken>,
 ) -> Response<Reply<B>> {
     response.map(|body| Reply { content: Content::Gate(body), taken, _running: running })
 }
@@ -63,20 +87,30 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for Reply<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some((taker, _)) = &self.taken {
-            taker.asks();
+        if let Some(taken) = &mut self.taken {
+            taken.taker.asks();
+            let rest = std::mem::take(&mut taken.rest);
+            if !rest.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(taken.piece(rest)))));
+            }
         }
         let frame = match &mut self.content {
             Content::Own(text) => return Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
             Content::Gate(body) => Pin::new(body).poll_frame(context),
         };
-        if let (Some((taker, tick)), Poll::Ready(Some(Ok(_)))) = (&self.taken, &frame) {
-            taker.has(tick.now());
-        }
+        let frame = match (&mut self.taken, frame) {
+            (Some(taken), Poll::Ready(Some(Ok(frame)))) => {
+                Poll::Ready(Some(Ok(frame.map_data(|data| taken.piece(data)))))
+            }
+            (_, frame) => frame,
+        };
         frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
+        if self.taken.as_ref().is_some_and(|taken| !taken.rest.is_empty()) {
+            return false;
+        }
         match &self.content {
             Content::Own(text) => text.is_none(),
             Content::Gate(body) => body.is_end_stream(),

@@ -124,6 +124,10 @@ async fn both_work_and_both_end(stage: Stage, scheme: &str) {
     ] {
         chrome.shows(words).await;
     }
+    // Chromium opens a WebSocket over HTTP/2 only where the gateway said that it can (RFC 8441).
+    let extended =
+        gateway.log().lines().any(|line| line.contains("method=CONNECT") && line.contains("/socket"));
+    assert_eq!(extended, scheme == "https", "{}", gateway.log());
     gateway.run(&["session", "revoke", "--all"]).await;
     let revoked = Instant::now();
     chrome.shows("socket closed with 1008").await;

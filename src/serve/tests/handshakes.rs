@@ -49,3 +49,97 @@ fn certificates_that_cannot_work_name_the_file_and_the_cure() {
     assert!(try_with(&key, &key, &now).unwrap().contains("a.key is not a PEM certificate"));
     assert!(try_with(&chain, &chain, &now).unwrap().contains("a.pem holds no usable private key"));
 }
+
+async fn shake(
+    config: &Arc<rustls::ClientConfig>,
+    address: SocketAddr,
+) -> tokio_rustls::client::TlsStream<TcpStream> {
+    let tcp = TcpStream::connect(address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut socket = TlsConnector::from(Arc::clone(config)).connect(name, tcp).await.unwrap();
+    // TLS 1.3 sends its tickets after the handshake, before the first answer.
+    socket.write_all(&get("/a", "")).await.unwrap();
+    assert!(read_until(&mut socket, " /a").await.ends_with(" /a"));
+    socket
+}
+
+#[tokio::test]
+async fn a_second_handshake_is_resumed_by_every_worker_and_after_a_reload_but_never_with_early_data() {
+    let secure = secure(Vec::new());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
+        let mut config = rustls::ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(secure.roots.clone())
+            .with_no_client_auth();
+        config.enable_early_data = true;
+        let config = Arc::new(config);
+        let kind = async || shake(&config, secure.address).await.get_ref().1.handshake_kind();
+        assert_eq!(kind().await, Some(rustls::HandshakeKind::Full));
+        for _ in 0..6 {
+            assert_eq!(kind().await, Some(rustls::HandshakeKind::Resumed), "{version:?}");
+        }
+        let folder = secure.folder.path();
+        let same = ["a", "b"].map(|name| (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key"))));
+        let same = Tls { certificates: same.to_vec() };
+        secure.server.swap(Arc::clone(&secure.house), Some(same)).await.unwrap();
+        assert_eq!(kind().await, Some(rustls::HandshakeKind::Resumed), "{version:?}");
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut third = rustls::ClientConnection::new(Arc::clone(&config), name).unwrap();
+        assert!(third.early_data().is_none(), "a ticket allows no early data");
+    }
+    secure.server.drain().await;
+}
+
+#[tokio::test]
+async fn an_older_protocol_than_tls_1_2_is_refused() {
+    let secure = secure(Vec::new());
+    for version in [[3, 0], [3, 1], [3, 2]] {
+        // A whole hello: nothing is wrong with it but its age.
+        let extensions = [
+            &[0, 10, 0, 4, 0, 2, 0, 23][..],
+            &[0, 11, 0, 2, 1, 0],
+            &[0, 13, 0, 6, 0, 4, 4, 3, 8, 4],
+            &[0, 23, 0, 0],
+        ]
+        .concat();
+        let suites = [0, 0, 4, 0xc0, 0x2b, 0xc0, 0x2f, 1, 0, 0, u8::try_from(extensions.len()).unwrap()];
+        let body = [&version[..], &[7; 32], &suites, &extensions].concat();
+        let length = u8::try_from(body.len()).unwrap();
+        let hello = [&[22, 3, 1, 0, length + 4, 1, 0, 0, length], &body[..]].concat();
+        let mut socket = TcpStream::connect(secure.address).await.unwrap();
+        socket.write_all(&hello).await.unwrap();
+        let mut answer = Vec::new();
+        let _ = socket.read_to_end(&mut answer).await;
+        assert!(matches!(answer.as_slice(), [21, 3, _, 0, 2, 2, 70]), "protocol_version: {answer:?}");
+    }
+    assert_eq!(secure.server.counters().handshakes_failed.load(Relaxed), 3);
+    secure.server.drain().await;
+}
+
+#[tokio::test]
+async fn new_certificates_reach_new_connections_and_drop_no_old_one() {
+    let secure = secure(Vec::new());
+    let mut old = tls(&secure, "localhost", b"http/1.1").await.unwrap();
+    old.write_all(&get("/wait", "")).await.unwrap();
+    secure.house.entered.acquire().await.unwrap().forget();
+    let renewed = certificate(secure.folder.path(), "c", "DNS:localhost", "30");
+    let mut roots = secure.roots.clone();
+    roots.add(CertificateDer::from_pem_file(&renewed.0).unwrap()).unwrap();
+    let secure = Secure { roots, ..secure };
+    let shown = |socket: &tokio_rustls::client::TlsStream<TcpStream>| {
+        socket.get_ref().1.peer_certificates().unwrap()[0].clone().into_owned()
+    };
+    let before = shown(&old);
+    let new = Tls { certificates: vec![renewed.clone()] };
+    secure.server.swap(Arc::clone(&secure.house), Some(new)).await.unwrap();
+    let fresh = tls(&secure, "localhost", b"http/1.1").await.unwrap();
+    assert_eq!(shown(&fresh), CertificateDer::from_pem_file(&renewed.0).unwrap());
+    assert_ne!(shown(&fresh), before);
+    secure.house.released.add_permits(1);
+    assert!(read_until(&mut old, " /wait").await.ends_with(" /wait"));
+    old.write_all(&get("/again", "")).await.unwrap();
+    assert!(read_until(&mut old, " /again").await.ends_with("first tls /again"));
+    secure.server.drain().await;
+}

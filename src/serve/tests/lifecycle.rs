@@ -93,3 +93,22 @@ async fn a_unix_socket_is_served_and_removed_at_the_end() {
     server.drain().await;
     assert!(!path.exists());
 }
+
+#[tokio::test]
+async fn ipv6_is_served_alone_or_together_with_ipv4() {
+    let listen = ["[::1]:0", "[::]:0"].map(|address| Listen::Http(address.parse().unwrap()));
+    let server = Server::start(settings(listen.to_vec()), House::new("first"), well()).unwrap();
+    let (alone, both) = (server.local_addrs()[0], server.local_addrs()[1]);
+    let who = |port: u16| {
+        format!("GET /who HTTP/1.1\r\nHost: [::1]:{port}\r\nConnection: close\r\n\r\n").into_bytes()
+    };
+    let at = |ip: &str, port| SocketAddr::new(ip.parse().unwrap(), port);
+    let answer = exchange(alone, &who(alone.port())).await;
+    assert!(answer.contains("Ip([::1]:"), "{answer}");
+    let answer = exchange(at("::1", both.port()), &who(both.port())).await;
+    assert!(answer.contains("Ip([::1]:"), "{answer}");
+    let answer = exchange(at("127.0.0.1", both.port()), &who(both.port())).await;
+    assert!(answer.contains("Ip([::ffff:127.0.0.1]:"), "{answer}");
+    assert!(TcpStream::connect(at("127.0.0.1", alone.port())).await.is_err());
+    server.drain().await;
+}

@@ -181,6 +181,10 @@ struct Secure {
 }
 
 fn secure(more: Vec<Listen>) -> Secure {
+    secure_with(more, Limits::default())
+}
+
+fn secure_with(more: Vec<Listen>, limits: Limits) -> Secure {
     let folder = tempfile::tempdir().unwrap();
     let pairs = vec![
         certificate(folder.path(), "a", "DNS:localhost", "30"),
@@ -192,6 +196,7 @@ fn secure(more: Vec<Listen>) -> Secure {
     }
     let mut settings = settings([vec![Listen::Https(loopback())], more].concat());
     settings.tls = Some(Tls { certificates: pairs });
+    settings.limits = limits;
     let (server, address, house) = start(settings);
     Secure { server, address, house, folder, roots }
 }

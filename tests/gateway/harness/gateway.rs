@@ -6,6 +6,7 @@ use super::eventually;
 use super::free_port;
 use super::letters::Letter;
 use super::letters::Mailbox;
+use std::ffi::OsString;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Child;
@@ -196,7 +197,7 @@ allow = ["alice@example.com", "bob@example.com", "@example.org"]
 
     /// A command beside the running server, with its configuration.
     pub async fn command(&self, arguments: &[&str]) -> Output {
-        tokio::process::Command::new(env!("CARGO_BIN_EXE_linkgate"))
+        tokio::process::Command::new(binary())
             .arg("--config")
             .arg(self.place.config())
             .args(arguments)
@@ -215,9 +216,16 @@ allow = ["alice@example.com", "bob@example.com", "@example.org"]
     }
 }
 
+/// The one that was built with the tests, or the release that `tests/slow.sh` measures.
+fn binary() -> OsString {
+    #[expect(clippy::disallowed_methods, reason = "which program a test starts is no configuration of it")]
+    let given = std::env::var_os("SLOW_BINARY");
+    given.unwrap_or_else(|| env!("CARGO_BIN_EXE_linkgate").into())
+}
+
 fn serve(place: &Place, environment: &[(&str, &str)]) -> Child {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(place.path().join("log")).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_linkgate"))
+    Command::new(binary())
         .arg("serve")
         .arg("--config")
         .arg(place.config())
