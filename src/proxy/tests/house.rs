@@ -246,8 +246,6 @@ async fn answer(
                 }
                 ForwardError::ForeignOrigin | ForwardError::NoTunnel => StatusCode::FORBIDDEN,
                 ForwardError::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-                ForwardError::ForeignOrigin | ForwardError::NoTunnel => StatusCode::FORBIDDEN,
-                ForwardError::UpgradeBody => StatusCode::BAD_REQUEST,
             };
             let text = Full::new(Bytes::from(format!("{error:?}\n")));
             Response::builder().status(status).body(Either::Right(text)).unwrap()
