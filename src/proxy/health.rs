@@ -28,6 +28,7 @@ use tokio::time::timeout;
 use super::ForwardError;
 use super::connect::Line;
 use super::connect::Version;
+use super::connectors::Connector;
 use super::connectors::Connectors;
 use super::error::chain;
 use crate::policy::HealthCheck;
@@ -142,12 +143,30 @@ impl Record {
 }
 
 /// Running checks; they end when this is dropped.
-#[derive(Debug, Default)]
-pub struct Checks(Vec<JoinHandle<()>>);
+#[derive(Debug)]
+pub struct Checks {
+    connectors: Arc<Connectors>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Checks {
+    /// Tells a new configuration what is known of endpoints that stay as they were, so that a reload sends nobody to
+    /// one that is down.
+    pub fn hand_over(&self, next: &Connectors) {
+        let checked = |connector: &&Arc<Connector>| connector.upstream.health.is_some();
+        for new in next.all().iter().filter(checked) {
+            let same = |old: &&Arc<Connector>| old.upstream == new.upstream;
+            let Some(old) = self.connectors.all().iter().filter(checked).find(same) else { continue };
+            for (old, new) in old.lines.iter().zip(&new.lines) {
+                new.vitals.set(!old.vitals.is_down());
+            }
+        }
+    }
+}
 
 impl Drop for Checks {
     fn drop(&mut self) {
-        for task in &self.0 {
+        for task in &self.tasks {
             task.abort();
         }
     }
@@ -156,7 +175,7 @@ impl Drop for Checks {
 impl Connectors {
     /// Begins to check the endpoints of upstreams with a `health_check`, on the runtime that this is called on.
     #[must_use]
-    pub fn watch(&self) -> Checks {
+    pub fn watch(self: Arc<Self>) -> Checks {
         let mut tasks = Vec::new();
         for connector in self.all() {
             let Some(check) = &connector.upstream.health else { continue };
@@ -164,7 +183,7 @@ impl Connectors {
                 tasks.push(tokio::spawn(keep_checking(Arc::clone(line), check.clone())));
             }
         }
-        Checks(tasks)
+        Checks { connectors: self, tasks }
     }
 }
 
