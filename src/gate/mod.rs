@@ -4,6 +4,7 @@
 mod again;
 pub mod answer;
 mod body;
+mod challenge;
 mod check;
 mod client;
 mod hosts;
@@ -213,6 +214,9 @@ impl Gate {
         if check::asks(&self.parts.prefix, request.uri().path()) {
             return self.check(worker, connection, &request, reference.as_str());
         }
+        if challenge::asks(&self.parts.prefix, request.uri().path()) {
+            return self.challenge(worker, connection, line, &request, reference);
+        }
         let wish = Wish::of(&request);
         let mut method = request.method().clone();
         if wish.as_ref().is_some_and(Wish::is_by_connect) {
@@ -263,8 +267,8 @@ impl Gate {
             Ok(permitted) => {
                 let (pass, by_bearer) = (found.pass.clone(), found.by_bearer);
                 let told = permitted.identity().is_some();
-                let ask = Ask { target, method, client: certain, pass, by_bearer, told, wish: None };
-                self.forward(worker, &journey, &found, &permitted, ask, wish, request).await
+                let ask = Box::new(Ask { target, method, client: certain, pass, by_bearer, told, wish });
+                self.forward(worker, &journey, &found, &permitted, ask, request).await
             }
             Err(refusal) => self.refuse(&visitor(&found), refusal, &target, &method, request.headers()),
         }
@@ -302,8 +306,7 @@ impl Gate {
         journey: &Journey<'_>,
         found: &Found,
         permitted: &Permitted,
-        mut ask: Ask,
-        wish: Option<Wish>,
+        mut ask: Box<Ask>,
         request: Request<Incoming>,
     ) -> Response<Body> {
         let navigation = is_navigation(request.method(), request.headers());
@@ -333,12 +336,12 @@ impl Gate {
             consumed_authorization: found.consumed_authorization,
             assertion: told.as_ref().map(|told| &told.assertion),
         };
-        if let Some(wish) = wish {
-            match wish.is_admitted(permitted.app(), &permitted.route().handling) {
-                Ok(true) => ask.wish = Some(Box::new(wish)),
-                Ok(false) => {}
-                Err(error) => return self.not_forwarded(journey, found, permitted, choice, error),
-            }
+        let admitted =
+            ask.wish.as_ref().map(|wish| wish.is_admitted(permitted.app(), &permitted.route().handling));
+        match admitted {
+            None | Some(Ok(true)) => {}
+            Some(Ok(false)) => ask.wish = None,
+            Some(Err(error)) => return self.not_forwarded(journey, found, permitted, choice, error),
         }
         if ask.wish.is_some() {
             let switched = Box::pin(self.switch(worker, journey, permitted, ask, request, visit)).await;
@@ -389,7 +392,7 @@ impl Gate {
         worker: &Worker,
         journey: &Journey<'_>,
         permitted: &Permitted,
-        ask: Ask,
+        ask: Box<Ask>,
         request: Request<Incoming>,
         visit: Visit<'_>,
     ) -> Result<Response<Body>, ForwardError> {

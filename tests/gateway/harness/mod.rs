@@ -14,6 +14,7 @@ pub mod program;
 pub mod raw;
 pub mod smtp;
 pub mod stage;
+pub mod websocket;
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
