@@ -8,7 +8,6 @@ use std::time::Duration;
 use http::Request;
 use http::Response;
 use http::header;
-use hyper::body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio::time::sleep;
@@ -23,11 +22,11 @@ use super::link::Held;
 use super::link::Link;
 use super::link::dress;
 use super::link::set_host;
+use super::outgoing::Original;
 use super::upload::Flow;
 use super::upload::Upload;
 use super::upstream::Live;
 use super::upstream::Unanswered;
-use crate::policy::Route;
 use crate::policy::RouteLimits;
 use crate::policy::Upstream;
 
@@ -43,11 +42,11 @@ impl Proxy {
     /// Asks an endpoint of the upstream, by an idle connection where there is one.
     pub(super) async fn exchange(
         &self,
-        upstream: &Arc<Upstream>,
+        original: &Original<'_>,
         request: Request<Upload>,
         flow: Option<&Rc<Flow>>,
-        route: &Route,
     ) -> Result<(Link, Response<Incoming>), ForwardError> {
+        let (upstream, route) = (original.permitted.upstream(), original.permitted.route());
         let group = self.group(upstream)?;
         let Some(backend) = group.choose(&[], &self.dice) else { return Err(unlisted()) };
         let mut request = request;
@@ -56,28 +55,31 @@ impl Proxy {
         if let Some(live) = backend.take() {
             let mut link = Link::new(Held::Http1(live), Busy::new(Rc::clone(backend)));
             set_host(&mut request, &route.handling.host, &backend.line);
-            let spare = spare(&request);
             match link.ask(request, flow, route.limits.response_timeout).await {
                 Ok(answer) => {
                     backend.record.answered();
                     return Ok((link, answer));
                 }
-                Err(unanswered) => request = round.again(backend, true, spare, unanswered, flow)?,
+                Err(unanswered) => {
+                    let spare = || self.spare(original, flow);
+                    request = round.again(backend, true, spare, unanswered, flow)?;
+                }
             }
         } else {
             round.next = Some(Rc::clone(backend));
         }
-        Box::pin(self.labour(round, request, flow, route)).await
+        Box::pin(self.labour(round, original, request, flow)).await
     }
 
     /// Asks one endpoint after the other, for as long as nothing was sent, or may be sent again.
     async fn labour(
         &self,
         mut round: Round<'_>,
+        original: &Original<'_>,
         mut request: Request<Upload>,
         flow: Option<&Rc<Flow>>,
-        route: &Route,
     ) -> Result<(Link, Response<Incoming>), ForwardError> {
+        let route = original.permitted.route();
         let (limits, wish) = (&route.limits, &route.handling.host);
         let visitor = request.headers().get(header::HOST).cloned();
         loop {
@@ -92,15 +94,22 @@ impl Proxy {
             };
             let mut link = Link::new(held, Busy::new(Rc::clone(&backend)));
             dress(&mut request, link.version(), &backend.line, wish, visitor.as_ref())?;
-            let spare = if round.may_repeat(used) { spare(&request) } else { None };
             match link.ask(request, flow, limits.response_timeout).await {
                 Ok(answer) => {
                     backend.record.answered();
                     return Ok((link, answer));
                 }
-                Err(unanswered) => request = round.again(&backend, used, spare, unanswered, flow)?,
+                Err(unanswered) => {
+                    let spare = || self.spare(original, flow);
+                    request = round.again(&backend, used, spare, unanswered, flow)?;
+                }
             }
         }
+    }
+
+    /// The request for a second try, where it may be repeated: idempotent, and without a body that is gone.
+    fn spare(&self, original: &Original<'_>, flow: Option<&Rc<Flow>>) -> Option<Request<Upload>> {
+        if flow.is_some() { None } else { self.again(original) }
     }
 
     /// Opens a connection of its own for a request that wants to `Upgrade`: HTTP/1.1, to an endpoint chosen as for any
@@ -201,8 +210,8 @@ impl<'a> Round<'a> {
         self.tried.push(backend);
     }
 
-    /// Whether a copy is worth its price: after a first answer that never began, it may go out once more, by a new
-    /// connection where a `used` one had been closed, else to another endpoint.
+    /// Whether it may go out once more after an answer that never began: by a new connection where a `used` one had
+    /// been closed, else to another endpoint.
     fn may_repeat(&self, used: bool) -> bool {
         !self.repeated && (used || self.group.backends.len() > 1)
     }
@@ -212,7 +221,7 @@ impl<'a> Round<'a> {
         &mut self,
         backend: &Rc<Backend>,
         used: bool,
-        spare: Option<Request<Upload>>,
+        spare: impl FnOnce() -> Option<Request<Upload>>,
         unanswered: Unanswered,
         flow: Option<&Rc<Flow>>,
     ) -> Result<Request<Upload>, ForwardError> {
@@ -230,7 +239,8 @@ impl<'a> Round<'a> {
         if !(used && silent) {
             backend.record.unanswered();
         }
-        match spare.filter(|_| silent && self.may_repeat(used)) {
+        let spare = if silent && self.may_repeat(used) { spare() } else { None };
+        match spare {
             None => Err(error),
             Some(request) => {
                 self.repeated = true;
@@ -253,16 +263,4 @@ impl<'a> Round<'a> {
 
 fn unlisted() -> ForwardError {
     ForwardError::Broken("no endpoint is known here".to_owned())
-}
-
-/// A copy for a second try, of requests that may be repeated.
-fn spare(request: &Request<Upload>) -> Option<Request<Upload>> {
-    if !request.method().is_idempotent() || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut copy = Request::new(Upload::none());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
 }

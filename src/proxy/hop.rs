@@ -40,10 +40,7 @@ pub(super) fn strip(headers: &mut HeaderMap) -> bool {
             doomed.push(name.clone());
         }
     }
-    let wishes = |te: &HeaderValue| {
-        tokens(te).any(|token| token.split(|b| *b == b';').next().is_some_and(is_trailers))
-    };
-    let trailers = doomed.contains(&header::TE) && headers.get_all(header::TE).iter().any(wishes);
+    let trailers = doomed.contains(&header::TE) && headers.get_all(header::TE).iter().any(wants_trailers);
     if connection {
         remove_named(headers);
         headers.remove(header::CONNECTION);
@@ -56,19 +53,26 @@ pub(super) fn strip(headers: &mut HeaderMap) -> bool {
 
 /// Removes what `Connection` names.
 fn remove_named(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(tokens)
-        .filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"))
-        .filter_map(|token| HeaderName::from_bytes(token).ok())
-        .collect();
-    for name in named {
+    for name in named(headers) {
         // What frames and routes the message is not the sender's to take away.
         if name != header::CONTENT_LENGTH && name != header::HOST {
             headers.remove(&name);
         }
     }
+}
+
+/// What `Connection` names: fields that go no further.
+pub(super) fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+    let tokens = headers.get_all(header::CONNECTION).iter().flat_map(tokens);
+    tokens
+        .filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"))
+        .filter_map(|token| HeaderName::from_bytes(token).ok())
+        .collect()
+}
+
+/// Whether a `TE` field says that its sender takes trailers.
+pub(super) fn wants_trailers(te: &HeaderValue) -> bool {
+    tokens(te).any(|token| token.split(|b| *b == b';').next().is_some_and(is_trailers))
 }
 
 /// Says to the next hop that trailers are welcome (RFC 9110 §10.1.4 asks for both fields).

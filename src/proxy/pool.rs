@@ -66,9 +66,10 @@ impl Sweeper {
         Rc::new(Self { max_age, max_idle, listed: RefCell::default(), sweeping: Cell::new(false) })
     }
 
-    /// Takes a connection back, or closes it where it is not free.
-    pub(super) fn put(self: &Rc<Self>, backend: &Rc<Backend>, mut live: Box<Live>) {
-        if self.max_idle == 0 || !live.is_free() {
+    /// Takes a connection back after the end of an answer. Whether it may serve again is asked when it is to, and once
+    /// a second.
+    pub(super) fn put(self: &Rc<Self>, backend: &Rc<Backend>, live: Box<Live>) {
+        if self.max_idle == 0 {
             return;
         }
         let shelf = &backend.shelf;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
+use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -85,7 +86,12 @@ impl Stream {
 
     /// The next piece: what has arrived already, else what the connection brings when it is driven.
     fn pull(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let first = Pin::new(&mut self.body).poll_frame(cx);
+        if self.is_shared() {
+            return Pin::new(&mut self.body).poll_frame(cx);
+        }
+        // Pieces come by nobody but the connection, which is driven here: they need not wake us besides.
+        let mut quiet = Context::from_waker(Waker::noop());
+        let first = Pin::new(&mut self.body).poll_frame(&mut quiet);
         if first.is_ready() {
             return first;
         }
@@ -93,7 +99,7 @@ impl Stream {
         if link.drive(cx).is_ready() {
             self.link = None;
         }
-        Pin::new(&mut self.body).poll_frame(cx)
+        Pin::new(&mut self.body).poll_frame(&mut quiet)
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {

@@ -37,6 +37,7 @@ use super::hop;
 use super::incoming;
 use super::open::Hold;
 use super::open::Tenths;
+use super::outgoing::Original;
 use super::stream::Stream;
 use super::tunnel::Joined;
 use super::upgrade::Wish;
@@ -126,7 +127,8 @@ impl Proxy {
         if wish.is_by_connect() {
             head.method = Method::GET;
         }
-        let mut outgoing = self.outgoing(permitted, target, head, Upload::none(), visit)?;
+        let original = Original { permitted, target, head: &head, visit };
+        let mut outgoing = self.outgoing(&original, Upload::none())?;
         *outgoing.version_mut() = Version::HTTP_11;
         let headers = outgoing.headers_mut();
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));

@@ -72,13 +72,15 @@ impl Live {
         let start = Instant::now();
         let mut patience = Patience::new(limit);
         let mut answer = pin!(self.sender.try_send_request(request));
+        // The answer comes by nobody but the connection, which is driven here: it need not wake us besides.
+        let mut quiet = Context::from_waker(Waker::noop());
         let outcome = poll_fn(|cx| {
-            if let Poll::Ready(outcome) = answer.as_mut().poll(cx) {
+            if let Poll::Ready(outcome) = answer.as_mut().poll(&mut quiet) {
                 return Poll::Ready(Ok(outcome));
             }
             if !self.ended {
                 self.ended = Pin::new(&mut self.connection).poll(cx).is_ready();
-                if let Poll::Ready(outcome) = answer.as_mut().poll(cx) {
+                if let Poll::Ready(outcome) = answer.as_mut().poll(&mut quiet) {
                     return Poll::Ready(Ok(outcome));
                 }
             }
