@@ -69,12 +69,24 @@ impl Link {
         }
     }
 
-    /// Lets the connection read and write. Ready when it has ended, well or not; one that is shared is driven by a task
-    /// of its own, and tells of its end by the answer's body.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ForwardError>> {
+    /// Looks for a piece of the answer, and lets the connection read and write where there is none yet; one that is
+    /// shared is driven by a task of its own, and tells of its end by the answer's body.
+    pub(super) fn pull<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut look: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
         match &mut self.held {
-            Held::Http1(live) => live.drive(cx),
-            Held::Http2(_) => Poll::Pending,
+            Held::Http1(live) => live.pull(cx, look),
+            Held::Http2(_) => look(cx),
+        }
+    }
+
+    /// Whether nothing more can come.
+    pub(super) const fn is_over(&self) -> bool {
+        match &self.held {
+            Held::Http1(live) => live.is_over(),
+            Held::Http2(_) => false,
         }
     }
 

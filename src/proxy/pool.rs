@@ -69,7 +69,7 @@ impl Sweeper {
     /// Takes a connection back after the end of an answer. Whether it may serve again is asked when it is to, and once
     /// a second.
     pub(super) fn put(self: &Rc<Self>, backend: &Rc<Backend>, live: Box<Live>) {
-        if self.max_idle == 0 {
+        if self.max_idle == 0 || live.is_over() {
             return;
         }
         let shelf = &backend.shelf;

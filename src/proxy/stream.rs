@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
-use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -86,20 +85,13 @@ impl Stream {
 
     /// The next piece: what has arrived already, else what the connection brings when it is driven.
     fn pull(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if self.is_shared() {
-            return Pin::new(&mut self.body).poll_frame(cx);
-        }
-        // Pieces come by nobody but the connection, which is driven here: they need not wake us besides.
-        let mut quiet = Context::from_waker(Waker::noop());
-        let first = Pin::new(&mut self.body).poll_frame(&mut quiet);
-        if first.is_ready() {
-            return first;
-        }
-        let Some(link) = &mut self.link else { return Poll::Pending };
-        if link.drive(cx).is_ready() {
+        let body = &mut self.body;
+        let Some(link) = &mut self.link else { return Pin::new(body).poll_frame(cx) };
+        let piece = link.pull(cx, |cx| Pin::new(&mut *body).poll_frame(cx));
+        if piece.is_pending() && link.is_over() {
             self.link = None;
         }
-        Pin::new(&mut self.body).poll_frame(&mut quiet)
+        piece
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {

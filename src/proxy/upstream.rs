@@ -7,8 +7,14 @@ use std::io;
 use std::pin::Pin;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Context;
 use std::task::Poll;
+use std::task::Wake;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -32,11 +38,12 @@ use super::upload::Upload;
 /// An open connection with nobody else on it.
 pub(super) struct Live {
     sender: http1::SendRequest<Upload>,
-    connection: http1::Connection<TokioIo<Listening>, Upload>,
+    connection: Connection,
     /// Whether a byte came in since the last request was handed over.
     heard: Rc<Cell<bool>>,
     /// hyper's future must not be polled after its end.
     ended: bool,
+    bell: Bell,
 }
 
 /// Why no answer came.
@@ -58,7 +65,7 @@ impl Live {
             .handshake(TokioIo::new(socket))
             .await
             .map_err(|error| ForwardError::broken(&error))?;
-        Ok(Box::new(Self { sender, connection, heard, ended: false }))
+        Ok(Box::new(Self { sender, connection, heard, ended: false, bell: Bell::new() }))
     }
 
     /// Sends a request and waits for the answer's headers, `limit` at most since the request's body last moved.
@@ -71,20 +78,13 @@ impl Live {
         self.heard.set(false);
         let start = Instant::now();
         let mut patience = Patience::new(limit);
-        let mut answer = pin!(self.sender.try_send_request(request));
-        // The answer comes by nobody but the connection, which is driven here: it need not wake us besides.
-        let mut quiet = Context::from_waker(Waker::noop());
+        let Self { sender, connection, ended, bell, .. } = self;
+        let mut answer = pin!(sender.try_send_request(request));
         let outcome = poll_fn(|cx| {
-            if let Poll::Ready(outcome) = answer.as_mut().poll(&mut quiet) {
+            if let Poll::Ready(outcome) = pump(connection, ended, bell, cx, |cx| answer.as_mut().poll(cx)) {
                 return Poll::Ready(Ok(outcome));
             }
-            if !self.ended {
-                self.ended = Pin::new(&mut self.connection).poll(cx).is_ready();
-                if let Poll::Ready(outcome) = answer.as_mut().poll(&mut quiet) {
-                    return Poll::Ready(Ok(outcome));
-                }
-            }
-            if self.ended {
+            if *ended {
                 return Poll::Ready(Err(ForwardError::Broken("the connection ended".to_owned())));
             }
             if flow.is_some_and(|flow| flow.waiting.get()) {
@@ -106,14 +106,18 @@ impl Live {
         }
     }
 
-    /// Lets the connection read and write. Ready when it has ended, well or not.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ForwardError>> {
-        if self.ended {
-            return Poll::Ready(Ok(()));
-        }
-        let outcome = Pin::new(&mut self.connection).poll(cx);
-        self.ended = outcome.is_ready();
-        outcome.map_err(|error| ForwardError::broken(&error))
+    /// Looks for a piece of the answer, and lets the connection read and write where there is none yet.
+    pub(super) fn pull<T>(
+        &mut self,
+        cx: &Context<'_>,
+        look: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        pump(&mut self.connection, &mut self.ended, &mut self.bell, cx, look)
+    }
+
+    /// Whether the connection has ended, well or not.
+    pub(super) const fn is_over(&self) -> bool {
+        self.ended
     }
 
     /// The bare socket, after the app has switched protocols, and what was read of it beyond the answer.
@@ -128,8 +132,99 @@ impl Live {
 
     /// Whether the connection is whole, quiet and waits for a request: nothing unread, nothing unsent.
     pub(super) fn is_free(&mut self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.drive(&mut cx).is_pending() && self.sender.is_ready()
+        self.bell.muted(|cx| drive(&mut self.connection, &mut self.ended, cx));
+        !self.ended && self.sender.is_ready()
+    }
+}
+
+type Connection = http1::Connection<TokioIo<Listening>, Upload>;
+
+/// Looks, drives the connection, and looks again. What is looked for comes by nobody but the connection.
+fn pump<T>(
+    connection: &mut Connection,
+    ended: &mut bool,
+    bell: &mut Bell,
+    cx: &Context<'_>,
+    mut look: impl FnMut(&mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    bell.attend(cx);
+    let mut unheard = Context::from_waker(Waker::noop());
+    let found = bell.muted(|cx| {
+        let found = look(&mut unheard);
+        if found.is_ready() {
+            return found;
+        }
+        drive(connection, ended, cx);
+        look(&mut unheard)
+    });
+    if bell.rang() && found.is_pending() {
+        cx.waker().wake_by_ref();
+    }
+    found
+}
+
+fn drive(connection: &mut Connection, ended: &mut bool, cx: &mut Context<'_>) {
+    if !*ended {
+        *ended = Pin::new(connection).poll(cx).is_ready();
+    }
+}
+
+/// How the connection calls the task that holds it. What it says while that task is looking anyway would only make it
+/// look once more for nothing: two halves of one connection wake each other whenever something passes between them.
+struct Bell {
+    line: Arc<Ring>,
+    /// The line, as hyper takes it.
+    waker: Waker,
+    /// Whom the line calls.
+    task: Option<Waker>,
+}
+
+#[derive(Default)]
+struct Ring {
+    muted: AtomicBool,
+    rang: AtomicBool,
+    task: Mutex<Option<Waker>>,
+}
+
+impl Wake for Ring {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.muted.load(Relaxed) {
+            self.rang.store(true, Relaxed);
+        } else if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            task.wake_by_ref();
+        }
+    }
+}
+
+impl Bell {
+    fn new() -> Self {
+        let line = Arc::<Ring>::default();
+        let waker = Waker::from(Arc::clone(&line));
+        Self { line, waker, task: None }
+    }
+
+    /// Calls the task of `cx` from now on.
+    fn attend(&mut self, cx: &Context<'_>) {
+        if self.task.as_ref().is_none_or(|task| !task.will_wake(cx.waker())) {
+            self.task = Some(cx.waker().clone());
+            self.line.task.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.task);
+        }
+    }
+
+    fn muted<T>(&self, look: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        self.line.muted.store(true, Relaxed);
+        let seen = look(&mut Context::from_waker(&self.waker));
+        self.line.muted.store(false, Relaxed);
+        seen
+    }
+
+    /// Whether it rang while it was muted.
+    fn rang(&self) -> bool {
+        self.line.rang.load(Relaxed) && self.line.rang.swap(false, Relaxed)
     }
 }
 
