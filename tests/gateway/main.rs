@@ -13,6 +13,7 @@ mod code;
 mod concurrency;
 mod crash;
 mod demo;
+mod h2spec;
 mod handling;
 mod hostile;
 mod hosts;
