@@ -54,8 +54,8 @@ impl Gate {
                     Ok(_) => Refusal::NotAllowed,
                 };
                 let (host, client, names) = (asked.host, &asked.client, asked.names);
-                let journey = Journey { host, client, names, reference, now: asked.now, line };
-                let visitor = visitor(asked.settings, &journey, &asked.found);
+                let journey = Journey { host, settings: asked.settings, client, names, reference, now: asked.now, line };
+                let visitor = visitor(&journey, &asked.found);
                 self.refuse(&visitor, refusal, &asked.target, &asked.method, headers)
             }
         };

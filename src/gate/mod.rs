@@ -141,6 +141,7 @@ impl Worker {
 /// One request on its way, as far as it is known.
 struct Journey<'a> {
     host: &'a Host,
+    settings: &'a Arc<SiteSettings>,
     client: &'a Client,
     names: &'a CookieNames,
     reference: &'a str,
@@ -237,7 +238,7 @@ impl Gate {
             return answer::plain(&Fault::UnknownHost(target.host).shown(), reference);
         };
         let now = self.parts.clock.now();
-        let journey = Journey { host, client: &client, names, reference, now, line };
+        let journey = Journey { host, settings, client: &client, names, reference, now, line };
         if host.origin.secure() && !client.secure {
             return to_https(host, &target, &client, &method)
                 .unwrap_or_else(|| answer::plain(&Fault::Insecure.shown(), reference));
@@ -249,7 +250,7 @@ impl Gate {
             now: journey.now,
         };
         let found = worker.passes.find(&known, host, names, request.headers());
-        let visitor = |found: &Found| visitor(settings, &journey, found);
+        let visitor = |found: &Found| visitor(&journey, found);
         if found.presented && !self.fresh(journey.now) {
             return self.fault(&visitor(&found), request.headers(), &Fault::Stale);
         }
@@ -265,8 +266,8 @@ impl Gate {
             Ok(permitted) => {
                 let (pass, by_bearer) = (found.pass.clone(), found.by_bearer);
                 let told = permitted.identity().is_some();
-                let ask = Ask { target, method, client: certain, pass, by_bearer, told, wish: None };
-                self.forward(worker, &journey, settings, &found, &permitted, ask, wish, request).await
+                let ask = Box::new(Ask { target, method, client: certain, pass, by_bearer, told, wish });
+                self.forward(worker, &journey, &found, &permitted, ask, request).await
             }
             Err(refusal) => self.refuse(&visitor(&found), refusal, &target, &method, request.headers()),
         }
@@ -313,11 +314,9 @@ impl Gate {
         &self,
         worker: &Worker,
         journey: &Journey<'_>,
-        settings: &Arc<SiteSettings>,
         found: &Found,
         permitted: &Permitted,
-        mut ask: Ask,
-        wish: Option<Wish>,
+        mut ask: Box<Ask>,
         request: Request<Incoming>,
     ) -> Response<Body> {
         let navigation = is_navigation(request.method(), request.headers());
@@ -344,12 +343,12 @@ impl Gate {
             consumed_authorization: found.consumed_authorization,
             assertion: told.as_ref().map(|told| &told.assertion),
         };
-        if let Some(wish) = wish {
-            match wish.is_admitted(permitted.app(), &permitted.route().handling) {
-                Ok(true) => ask.wish = Some(Box::new(wish)),
-                Ok(false) => {}
-                Err(error) => return self.not_forwarded(settings, journey, found, permitted, choice, error),
-            }
+        let admitted =
+            ask.wish.as_ref().map(|wish| wish.is_admitted(permitted.app(), &permitted.route().handling));
+        match admitted {
+            None | Some(Ok(true)) => {}
+            Some(Ok(false)) => ask.wish = None,
+            Some(Err(error)) => return self.not_forwarded(journey, found, permitted, choice, error),
         }
         if ask.wish.is_some() {
             let switched = Box::pin(self.switch(worker, journey, permitted, ask, request, visit)).await;
@@ -360,7 +359,7 @@ impl Gate {
                     }
                     answer
                 }
-                Err(error) => self.not_forwarded(settings, journey, found, permitted, choice, error),
+                Err(error) => self.not_forwarded(journey, found, permitted, choice, error),
             };
         }
         let mut waiting = Waiting::new(&worker.open, worker.number);
@@ -384,13 +383,13 @@ impl Gate {
                 if let Some(pass) = pass {
                     private::keep_private(answer.headers_mut(), &permitted.route().handling);
                     if navigation && !found.by_bearer {
-                        self.renew(&visitor(settings, journey, found), &pass.claims, answer.headers_mut());
+                        self.renew(&visitor(journey, found), &pass.claims, answer.headers_mut());
                     }
                 }
                 answer
             }
-            Ok(Err(error)) => self.not_forwarded(settings, journey, found, permitted, choice, error),
-            Err(over) => self.over(&visitor(settings, journey, found), over, &ask, choice),
+            Ok(Err(error)) => self.not_forwarded(journey, found, permitted, choice, error),
+            Err(over) => self.over(&visitor(journey, found), over, &ask, choice),
         }
     }
 
@@ -400,7 +399,7 @@ impl Gate {
         worker: &Worker,
         journey: &Journey<'_>,
         permitted: &Permitted,
-        ask: Ask,
+        ask: Box<Ask>,
         request: Request<Incoming>,
         visit: Visit<'_>,
     ) -> Result<Response<Body>, ForwardError> {
@@ -427,7 +426,6 @@ impl Gate {
 
     fn not_forwarded(
         &self,
-        settings: &Arc<SiteSettings>,
         journey: &Journey<'_>,
         found: &Found,
         permitted: &Permitted,
@@ -435,7 +433,7 @@ impl Gate {
         error: ForwardError,
     ) -> Response<Body> {
         tracing::warn!(reference = journey.reference, app = permitted.app().name, %error, "not forwarded");
-        let visitor = visitor(settings, journey, found);
+        let visitor = visitor(journey, found);
         closing(self.fault(&visitor, &chosen(choice), &Fault::Forward(error)))
     }
 
@@ -503,13 +501,13 @@ fn closing(mut answer: Response<Body>) -> Response<Body> {
     answer
 }
 
-fn visitor(settings: &Arc<SiteSettings>, journey: &Journey<'_>, found: &Found) -> Visitor {
+fn visitor(journey: &Journey<'_>, found: &Found) -> Visitor {
     let session = found
         .pass
         .as_ref()
         .map(|pass| Arc::new(Current { claims: pass.claims.clone(), identity: Arc::clone(&pass.identity) }));
     Visitor {
-        site: Arc::clone(settings),
+        site: Arc::clone(journey.settings),
         origin: journey.host.origin.clone(),
         cookies: journey.names.clone(),
         client: journey.client.ip,

@@ -61,10 +61,13 @@ async fn the_app_is_asked_as_the_visitor_asked_and_knows_who_it_is() {
     ] {
         assert_eq!(asked.matches(&format!("\r\n{line}\r\n")).count(), 1, "{line} in {asked}");
     }
-    for never in ["eve", "x-private", &stage.cookie.to_ascii_lowercase(), "content-length", "transfer-encoding"] {
+    for never in
+        ["eve", "x-private", &stage.cookie.to_ascii_lowercase(), "content-length", "transfer-encoding"]
+    {
         assert!(!asked.contains(never), "{never} in {asked}");
     }
-    let yes = YES.replace("\r\n\r\n", "\r\nsec-websocket-protocol: chat\r\nx-app: 1\r\nalt-svc: h3=\":1\"\r\n\r\n");
+    let yes =
+        YES.replace("\r\n\r\n", "\r\nsec-websocket-protocol: chat\r\nx-app: 1\r\nalt-svc: h3=\":1\"\r\n\r\n");
     app.say(yes).await;
     let answer = visitor.until("\r\n\r\n").await.to_ascii_lowercase();
     assert!(answer.starts_with("http/1.1 101 switching protocols\r\n"), "{answer}");
@@ -109,8 +112,7 @@ async fn frames_of_every_size_arrive_whole_in_both_directions_at_once() {
     let (visitor, app) = open(&stage, "/").await;
     let sizes = [0, 1, 125, 126, 127, 4096, 65_535, 65_536, 300_000, 2_000_000];
     let talk = |mut wire: Wire, mask: Option<[u8; 4]>| async move {
-        let frames: Vec<Vec<u8>> =
-            sizes.iter().map(|size| frame(2, &noise::some(1, *size), mask)).collect();
+        let frames: Vec<Vec<u8>> = sizes.iter().map(|size| frame(2, &noise::some(1, *size), mask)).collect();
         let (mut read, mut write) = wire.tcp.into_split();
         let saying = tokio::spawn(async move {
             for frame in frames {
@@ -243,10 +245,7 @@ async fn an_app_that_switches_to_something_else_or_unasked_is_not_believed() {
     for (asking, answer) in [
         (ASKING, "HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n"),
         (ASKING, "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\r\n"),
-        (
-            ASKING,
-            "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nupgrade: websocket\r\n\r\n",
-        ),
+        (ASKING, "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nupgrade: websocket\r\n\r\n"),
         ("", YES),
     ] {
         let (_, answered) = stage.exchange(&stage.request("GET /", asking), answer, "\r\n\r\n").await;
@@ -274,7 +273,9 @@ async fn what_a_route_does_not_name_is_not_asked_for() {
         ("POST /any/", "websocket", false),
         ("GET /any/", "websocket\r\nupgrade: websocket", false),
     ] {
-        let more = format!("connection: upgrade, http2-settings\r\nupgrade: {protocol}\r\nhttp2-settings: AAMAAABk\r\n");
+        let more = format!(
+            "connection: upgrade, http2-settings\r\nupgrade: {protocol}\r\nhttp2-settings: AAMAAABk\r\n"
+        );
         let (asked, answered) = stage.exchange(&stage.request(line, &more), OK, "\r\n\r\nok").await;
         let asked = asked.to_ascii_lowercase();
         let asks = asked.contains("\r\nupgrade: ");
@@ -303,10 +304,9 @@ async fn any_other_protocol_is_passed_byte_for_byte_where_the_route_names_it() {
 #[tokio::test]
 async fn a_request_with_a_body_does_not_switch() {
     let stage = Stage::start().await;
-    for (more, body) in [
-        ("content-length: 5\r\n", "hello"),
-        ("transfer-encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-    ] {
+    for (more, body) in
+        [("content-length: 5\r\n", "hello"), ("transfer-encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n")]
+    {
         let mut visitor = stage.visitor().await;
         visitor.say(stage.request("GET /", &format!("{ASKING}{more}")) + body).await;
         let answer = visitor.until("\r\n\r\n").await;
@@ -382,7 +382,8 @@ async fn over_http2_what_would_be_no_websocket_is_an_error_and_never_a_tunnel() 
     assert_eq!(asks("/", |_| "HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n".to_owned()).await, 403);
     assert_eq!(asks("/get/", |asked| yes_to(asked, "")).await, 200, "to rules it is a GET");
 
-    let refused = async |request: http::request::Builder| client.start(request).head().await.status().as_u16();
+    let refused =
+        async |request: http::request::Builder| client.start(request).head().await.status().as_u16();
     assert_eq!(refused(client.extended("/none/")).await, 403);
     assert_eq!(refused(client.extended("/").header("origin", "https://evil.example")).await, 403);
     let nobody = client.extended("/post/").header("accept", "text/html");

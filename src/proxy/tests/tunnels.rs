@@ -259,7 +259,9 @@ proptest! {
             assert!(heard == down, "{} of {} bytes down", heard.len(), down.len());
             let heard = hearing.await.unwrap();
             assert!(heard == up, "{} of {} bytes up", heard.len(), up.len());
-            (saying.await.unwrap(), answering.await.unwrap(), tunnel.await.unwrap());
+            for task in [saying, answering, tunnel] {
+                task.await.unwrap();
+            }
         });
     }
 }

@@ -111,8 +111,9 @@ pub async fn open(stage: &Stage, path: &str) -> (Wire, Wire) {
 pub async fn open_with(stage: &Stage, cookie: &str, path: &str) -> (Wire, Wire) {
     let mut visitor = stage.visitor().await;
     let host = &stage.host;
-    let head =
-        format!("GET {path} HTTP/1.1\r\nhost: {host}\r\norigin: http://{host}\r\ncookie: {cookie}\r\n{ASKING}\r\n");
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nhost: {host}\r\norigin: http://{host}\r\ncookie: {cookie}\r\n{ASKING}\r\n"
+    );
     visitor.say(head).await;
     let mut app = stage.app().await;
     app.until("\r\n\r\n").await;
