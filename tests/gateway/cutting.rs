@@ -267,7 +267,7 @@ async fn over_http2_a_stream_that_nobody_reads_is_reset_too() {
 async fn a_reload_that_takes_rights_away_ends_what_is_open_and_any_other_does_not() {
     let public = "[[site.app.route]]\npath = \"/public/\"\naccess = \"public\"\n\
                   [[site.app.route]]\npath = \"/private/\"\n";
-    let stage = Stage::with("", public).await;
+    let stage = Stage::with(public).await;
     let mut nobody = stage.visitor().await;
     nobody.say(format!("GET /public/events HTTP/1.1\r\nhost: {}\r\n\r\n", stage.host)).await;
     let mut nobody_app = stage.app().await;
@@ -353,7 +353,7 @@ async fn ending_all_sessions_and_rotating_keys_at_once_end_what_is_open() {
 
 #[tokio::test]
 async fn on_a_public_route_who_was_named_is_cut_and_who_was_not_is_not() {
-    let stage = Stage::with("", "[[site.app.route]]\npath = \"/public/\"\naccess = \"public\"\n").await;
+    let stage = Stage::with("[[site.app.route]]\npath = \"/public/\"\naccess = \"public\"\n").await;
     let (named, named_app) = open(&stage, "/public/").await;
     let (mut nobody, mut nobody_app) = open_with(&stage, "x=1", "/public/").await;
     let revoked = revoke(&stage).await;
@@ -364,7 +364,7 @@ async fn on_a_public_route_who_was_named_is_cut_and_who_was_not_is_not() {
 
 #[tokio::test]
 async fn any_other_protocol_is_closed_without_a_word() {
-    let stage = Stage::with("", "upgrades = [\"tcp\"]\n").await;
+    let stage = Stage::with("upgrades = [\"tcp\"]\n").await;
     let mut visitor = stage.visitor().await;
     visitor.say(stage.request("GET /attach", "connection: upgrade\r\nupgrade: tcp\r\n")).await;
     let mut app = stage.app().await;
@@ -381,7 +381,7 @@ async fn any_other_protocol_is_closed_without_a_word() {
 
 #[tokio::test]
 async fn a_websocket_in_which_nothing_moves_is_closed_and_a_busy_one_is_not() {
-    let stage = Stage::with("", "[[site.app.route]]\npath = \"/short/\"\nidle_timeout = \"2s\"\n").await;
+    let stage = Stage::with("[[site.app.route]]\npath = \"/short/\"\nidle_timeout = \"2s\"\n").await;
     let (mut busy, mut busy_app) = open(&stage, "/short/busy").await;
     let begun = Instant::now();
     let (mut idle, mut idle_app) = open(&stage, "/short/idle").await;

@@ -176,7 +176,7 @@ async fn a_side_that_closes_is_followed_and_a_half_that_ends_is_passed_on() {
 async fn only_pages_of_the_app_or_listed_ones_open_websockets() {
     let routes = "websocket_origins = [\"https://friend.example:8443\"]\n[[site.app.route]]\npath = \"/any/\"\n\
                   websocket_origins = \"*\"\n";
-    let stage = Stage::with("", routes).await;
+    let stage = Stage::with(routes).await;
     let own = format!("http://{}", stage.host);
     for good in [&[own.as_str()][..], &["https://friend.example:8443"], &[]] {
         assert_eq!(asked_by(&stage, "/", good).await, "", "{good:?}");
@@ -257,7 +257,7 @@ async fn an_app_that_switches_to_something_else_or_unasked_is_not_believed() {
 async fn what_a_route_does_not_name_is_not_asked_for() {
     let routes = "[[site.app.route]]\npath = \"/none/\"\nupgrades = []\n[[site.app.route]]\npath = \"/any/\"\n\
                   upgrades = [\"*\"]\n[[site.app.route]]\npath = \"/tcp/\"\nupgrades = [\"tcp\"]\n";
-    let stage = Stage::with("", routes).await;
+    let stage = Stage::with(routes).await;
     for (line, protocol, passes) in [
         ("GET /", "WebSocket", true),
         ("GET /", "tcp", false),
@@ -288,7 +288,7 @@ async fn what_a_route_does_not_name_is_not_asked_for() {
 
 #[tokio::test]
 async fn any_other_protocol_is_passed_byte_for_byte_where_the_route_names_it() {
-    let stage = Stage::with("", "[[site.app.route]]\npath = \"/attach\"\nupgrades = [\"tcp\"]\n").await;
+    let stage = Stage::with("[[site.app.route]]\npath = \"/attach\"\nupgrades = [\"tcp\"]\n").await;
     let mut visitor = stage.visitor().await;
     let more = "connection: Upgrade\r\nupgrade: tcp\r\ncontent-length: 0\r\n";
     visitor.say(stage.request("POST /attach", more)).await;
