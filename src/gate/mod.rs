@@ -4,6 +4,7 @@
 mod again;
 pub mod answer;
 mod body;
+mod challenge;
 mod check;
 mod client;
 mod forward;
@@ -192,6 +193,9 @@ impl Gate {
     ) -> Response<Body> {
         if check::asks(&self.parts.prefix, request.uri().path()) {
             return self.check(worker, connection, &request, reference);
+        }
+        if challenge::asks(&self.parts.prefix, request.uri().path()) {
+            return self.challenge(worker, connection, line, &request, reference);
         }
         let wish = Wish::of(&request);
         let mut method = request.method().clone();

@@ -17,6 +17,7 @@ mod demo;
 mod handling;
 mod hostile;
 mod hosts;
+mod hosts_nginx;
 mod json;
 mod other_browser;
 mod radicale;
