@@ -14,6 +14,7 @@ mod concurrency;
 mod crash;
 mod cutting;
 mod demo;
+mod h2spec;
 mod handling;
 mod hostile;
 mod hosts;
