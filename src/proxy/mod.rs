@@ -1,6 +1,8 @@
 //! Passes what policy permitted on to the app, and the app's answer back. Decides nothing about who may pass, keeps
 //! no session, writes no error page. One [`Proxy`] a worker; nothing here crosses threads.
 
+#[cfg(feature = "bench")]
+mod bench;
 mod cookies;
 mod error;
 mod fold;
