@@ -31,6 +31,7 @@ use super::ForwardError;
 use super::Proxy;
 use super::Visit;
 use super::cookies;
+use super::handling;
 use super::hop;
 use super::incoming;
 use super::open::Hold;
@@ -42,6 +43,7 @@ use super::upload::Upload;
 use super::upstream::Live;
 use super::upstream::Socket;
 use super::way::Scratch;
+use crate::policy::Handling;
 use crate::policy::Permitted;
 use crate::policy::Target;
 
@@ -119,7 +121,7 @@ impl Proxy {
         }
         agrees(wish, key.as_deref(), &head.headers)?;
         let (app, early) = live.into_socket().await?;
-        let answer = answer(wish, head, &visit);
+        let answer = answer(wish, head, &visit, &permitted.route().handling);
         let (scratch, mask) = (self.scratch.clone(), self.random.bytes());
         let frames = wish.is_websocket();
         Ok(Switched::Yes(answer, Tunnel { visitor, kept, app, early, frames, scratch, mask }))
@@ -176,13 +178,14 @@ fn agrees(wish: &Wish, key: Option<&str>, headers: &HeaderMap) -> Result<(), For
 }
 
 /// The answer as the visitor gets it.
-fn answer(wish: &Wish, head: response::Parts, visit: &Visit<'_>) -> Response<()> {
+fn answer(wish: &Wish, head: response::Parts, visit: &Visit<'_>, handling: &Handling) -> Response<()> {
     let mut answer = Response::new(());
     *answer.headers_mut() = head.headers;
     let headers = answer.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
     hop::strip(headers);
     cookies::clean_answer(headers, visit.cookies);
+    handling::answer(headers, handling);
     if wish.is_by_connect() {
         headers.remove(&ACCEPT);
     } else {
