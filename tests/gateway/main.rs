@@ -25,6 +25,7 @@ mod reload;
 mod revoke;
 mod sign_in;
 mod sign_out;
+mod smuggling;
 mod store_away;
 mod tenants;
 mod traffic;
