@@ -65,11 +65,15 @@ fn rows(judged: &Judged, target: &Target) -> Vec<(&'static str, String)> {
             None => "none".to_owned(),
         };
         rows.push(("rule", rule));
-        if let Some((_, route)) = &judged.route {
-            match &route.upstream {
-                Some(upstream) => forwarded(&mut rows, upstream, route, app, target, judged.who.as_deref()),
-                None => rows.push(("upstream", "none: another proxy asks".into())),
+        // An odd path that every rule lets pass is the app's own.
+        let used = judged.route.as_ref().map(|(_, route)| route);
+        let used = used.or_else(|| app.routes().last().filter(|_| target.odd));
+        match used.map(|route| (route, &route.upstream)) {
+            Some((route, Some(upstream))) => {
+                forwarded(&mut rows, upstream, route, app, target, judged.who.as_deref());
             }
+            Some((_, None)) => rows.push(("upstream", "none: another proxy asks".into())),
+            None => {}
         }
     }
     rows.push(("path", target.path.clone()));
@@ -95,7 +99,7 @@ fn forwarded(
         UpstreamHost::Visitor => {}
         UpstreamHost::Upstream => rows.push(("host", "the upstream's own".into())),
         UpstreamHost::Fixed(name) => {
-            rows.push(("host", String::from_utf8_lossy(name.as_bytes()).into_owned()))
+            rows.push(("host", String::from_utf8_lossy(name.as_bytes()).into_owned()));
         }
     }
     match proxy::stripped(route, app, target) {

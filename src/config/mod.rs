@@ -29,8 +29,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use self::mistake::nearest;
 use self::reader::{Log, Reader};
 use self::tree::Table;
-use crate::policy::Address;
-use crate::policy::Endpoint;
 use crate::policy::Sites;
 use crate::random::Random;
 use crate::secret::Secret;
@@ -113,6 +111,7 @@ fn prepare(source: &str, file: &Path, environment: &Environment) -> (Table, Log)
 /// Everything, as far as it can be read: worth nothing where a mistake was noted.
 fn whole(root: &Reader<'_>, file: &Path) -> Loaded {
     let listen = general::listen(root);
+    root.log.listens(&listen);
     let prefix = general::prefix(root);
     let trusted_proxies = general::trusted(root, "trusted_proxies");
     let proxy_protocol = general::trusted(root, "proxy_protocol");
@@ -203,31 +202,6 @@ fn together(root: &Reader<'_>, loaded: &Loaded) {
             let cure = "add \"unix:/run/linkgate/web.sock\" to listen, or take \"unix\" out";
             root.wrong(key, "nothing listens on a Unix socket", cure);
         }
-    }
-    for site in &loaded.sites {
-        for route in site.site.apps.iter().flat_map(|app| app.routes()) {
-            let Some(upstream) = &route.upstream else { continue };
-            if let Some(own) =
-                upstream.endpoints.iter().find(|end| loaded.listen.iter().any(|l| is_same(l, end)))
-            {
-                let what = format!("{own} is linkgate itself: requests would go round in circles");
-                root.wrong("site", what, "name the address of the app, or change listen");
-            }
-        }
-    }
-}
-
-/// Whether an app's address is one that linkgate listens on.
-fn is_same(listen: &Listen, endpoint: &Endpoint) -> bool {
-    match (listen, &endpoint.address) {
-        (Listen::Http(address) | Listen::Https(address), Address::Tcp { host, port }) => {
-            let same_host = *host == address.ip().to_string()
-                || (general::is_loopback(host)
-                    && (address.ip().is_unspecified() || address.ip().is_loopback()));
-            same_host && address.port() == *port && address.port() != 0
-        }
-        (Listen::Unix { path, .. }, Address::Unix(other)) => path == other,
-        _ => false,
     }
 }
 

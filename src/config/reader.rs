@@ -12,6 +12,7 @@ use super::schema::join;
 use super::tree::{Table, Value};
 use super::values;
 use crate::policy::Upstream;
+use crate::serve::Listen;
 
 /// What all readers of one run share.
 #[derive(Debug, Default)]
@@ -19,6 +20,7 @@ pub struct Log {
     mistakes: RefCell<Vec<Mistake>>,
     asked: RefCell<BTreeSet<String>>,
     upstreams: RefCell<HashSet<Arc<Upstream>>>,
+    listen: RefCell<Vec<Listen>>,
     /// Relative file names are meant from here: the folder of the configuration.
     pub base: PathBuf,
     /// `$CREDENTIALS_DIRECTORY`.
@@ -49,6 +51,16 @@ impl Log {
     /// Every key that anybody asked for.
     pub fn asked(&self) -> BTreeSet<String> {
         self.asked.borrow().clone()
+    }
+
+    /// Notes where linkgate itself listens.
+    pub fn listens(&self, at: &[Listen]) {
+        self.listen.replace(at.to_owned());
+    }
+
+    /// Whether linkgate itself listens at a place for which `is` says yes.
+    pub fn is_listening(&self, is: impl Fn(&Listen) -> bool) -> bool {
+        self.listen.borrow().iter().any(is)
     }
 
     /// The one upstream that equals this one: what is written twice is the same app, with the same connections.

@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::ServerName;
 
+use super::general::is_loopback;
 use super::reader::Reader;
 use crate::policy::Address;
 use crate::policy::Endpoint;
@@ -16,6 +17,7 @@ use crate::policy::HealthCheck;
 use crate::policy::Protocol;
 use crate::policy::Upstream;
 use crate::policy::UpstreamTls;
+use crate::serve::Listen;
 
 const CURE: &str = "write \"http://127.0.0.1:3000\", \"https://app.example.com\", \"h2c://127.0.0.1:50051\" or \"unix:/run/app.sock\"";
 /// The kernel takes no longer name of a socket (`sun_path`).
@@ -56,11 +58,28 @@ fn endpoints(reader: &Reader<'_>) -> Option<Vec<Endpoint>> {
             Ok(endpoint) if found.contains(&endpoint) => {
                 reader.wrong_item("upstream", index, "this is listed twice", "leave one out");
             }
+            Ok(endpoint) if reader.log.is_listening(|listen| is_same(listen, &endpoint)) => {
+                let what = format!("{endpoint} is linkgate itself: requests would go round in circles");
+                reader.wrong_item("upstream", index, what, "name the address of the app, or change listen");
+            }
             Ok(endpoint) => found.push(endpoint),
             Err((what, cure)) => reader.wrong_item("upstream", index, what, cure),
         }
     }
     (!found.is_empty() && found.len() == list.len()).then_some(found)
+}
+
+/// Whether an app's address is one that linkgate listens on.
+fn is_same(listen: &Listen, endpoint: &Endpoint) -> bool {
+    match (listen, &endpoint.address) {
+        (Listen::Http(address) | Listen::Https(address), Address::Tcp { host, port }) => {
+            let same_host = *host == address.ip().to_string()
+                || (is_loopback(host) && (address.ip().is_unspecified() || address.ip().is_loopback()));
+            same_host && address.port() == *port && address.port() != 0
+        }
+        (Listen::Unix { path, .. }, Address::Unix(other)) => path == other,
+        _ => false,
+    }
 }
 
 fn endpoint(text: &str) -> Result<Endpoint, (String, String)> {

@@ -262,6 +262,8 @@ async fn the_password_of_an_account_is_said_nowhere() {
     assert!(explained.contains("aladdin") && explained.contains(&app.url()), "{explained}");
     let stripped = gateway.run(&["explain", ALICE, &format!("GET {}", gateway.url("/notebooks/a?b"))]).await;
     assert!(stripped.contains("sent as   /a?b"), "{stripped}");
+    let odd = gateway.run(&["explain", ALICE, &format!("GET {}", gateway.url("/notebooks/a%2Fb"))]).await;
+    assert!(odd.contains("sent as   nothing:"), "{odd}");
     let checked = gateway.command(&["check"]).await;
     for said in [
         explained,

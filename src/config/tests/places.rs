@@ -158,7 +158,7 @@ const BAD: &[Bad] = &[
         "listen = [\"http://127.0.0.1:3000\"]",
         "",
         "",
-        "c.toml:5:1: site: http://127.0.0.1:3000 is linkgate itself",
+        "c.toml:7:12: site.upstream: http://127.0.0.1:3000 is linkgate itself",
         "address of the app",
     ),
     // Expectations.

@@ -16,6 +16,7 @@ pub mod raw;
 pub mod recorder;
 pub mod smtp;
 pub mod stage;
+pub mod websocket;
 
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
