@@ -54,7 +54,7 @@ impl<H: Handle> Desk<H> {
             let about = about.insert(self.about.clone());
             about.line.taker = Some(Rc::clone(taker));
         }
-        let taken = taker.map(|taker| (taker, self.core.tick.clone()));
+        let how = taker.map(|taker| (taker, self.core.tick.clone()));
         if let Some(fault) = self.fault(&request) {
             count(&self.core.shared.counters.bad_requests);
             return reply::own(fault.answer(request.version() == Version::HTTP_2), running);
@@ -70,7 +70,7 @@ impl<H: Handle> Desk<H> {
             request.extensions_mut().insert(Arc::new(self.stamps.run()));
         }
         let about = about.as_ref().unwrap_or(&self.about);
-        reply::from_gate(gate.handle(worker, about, request).await, running, taken)
+        reply::from_gate(gate.handle(worker, about, request).await, running, how)
     }
 
     fn fault(&self, request: &Request<Incoming>) -> Option<framing::Fault> {

@@ -77,7 +77,7 @@ async fn serve(mut socket: TcpStream) -> Option<()> {
         let length = if head.contains(" /open/large ") { LARGE } else { 3 };
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
         socket.write_all(answer.as_bytes()).await.ok()?;
-        let piece = [b'x'; 64 * 1024];
+        let piece = vec![b'x'; 64 * 1024];
         let mut left = length;
         while left > 0 {
             let now = left.min(piece.len());

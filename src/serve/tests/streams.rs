@@ -315,8 +315,7 @@ fn huffman_431() -> [u8; 3] {
 
 #[tokio::test]
 async fn control_frames_are_not_kept_for_a_client_that_reads_no_answer_to_them() {
-    let mut short = Limits::default();
-    short.body_timeout = Duration::from_millis(1500);
+    let short = Limits { body_timeout: Duration::from_millis(1500), ..Limits::default() };
     let secure = secure_with(Vec::new(), short);
     for flood in [frame(PING, 0, 0, &[1; 8]), frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 1])] {
         let mut client = Client::open(&secure, &[]).await;
@@ -334,8 +333,7 @@ async fn control_frames_are_not_kept_for_a_client_that_reads_no_answer_to_them()
 
 #[tokio::test]
 async fn an_answer_that_is_not_taken_ends_alone() {
-    let mut short = Limits::default();
-    short.body_timeout = Duration::from_millis(1500);
+    let short = Limits { body_timeout: Duration::from_millis(1500), ..Limits::default() };
     let secure = secure_with(Vec::new(), short);
     // Each stream may send a thousand bytes, until it is told more.
     let mut client = Client::open(&secure, &[(4, 1000)]).await;

@@ -143,15 +143,13 @@ fn status_of(block: &[u8]) -> u16 {
 
 /// Digits in Huffman's code: 0, 1 and 2 have five bits, the others six.
 fn unpack(code: &[u8]) -> u16 {
-    let bits: String = code.iter().map(|byte| format!("{byte:08b}")).collect();
-    let mut rest = bits.as_str();
+    let mut bits = u32::from_be_bytes([code[0], code[1], code.get(2).copied().unwrap_or(0xff), 0xff]);
     let mut number = 0;
     for _ in 0..3 {
-        let five = u16::from_str_radix(&rest[..5], 2).unwrap();
-        let six = u16::from_str_radix(&rest[..6], 2).unwrap();
+        let (five, six) = (bits >> 27, bits >> 26);
         let (digit, used) = if five < 3 { (five, 5) } else { (six - 0b01_1001 + 3, 6) };
-        number = number * 10 + digit;
-        rest = &rest[used..];
+        number = number * 10 + u16::try_from(digit).unwrap();
+        bits <<= used;
     }
     number
 }
