@@ -27,7 +27,7 @@ pub struct Ask {
     pub(super) by_bearer: bool,
     /// Whether the app was told who asks.
     pub(super) told: bool,
-    pub(super) wish: Option<Box<Wish>>,
+    pub(super) wish: Option<Wish>,
 }
 
 /// The same, lent.
@@ -51,7 +51,7 @@ impl Ask {
             pass: self.pass.as_ref(),
             by_bearer: self.by_bearer,
             told: self.told,
-            wish: self.wish.as_deref(),
+            wish: self.wish.as_ref(),
         }
     }
 }

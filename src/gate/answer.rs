@@ -23,6 +23,8 @@ pub enum Fault {
     Insecure,
     /// Another spelling of our own prefix, or a page that is not there.
     NotFound,
+    /// A question for another proxy's sake that is not answered.
+    Check,
     /// What is in memory of revocations is too old to let anybody in by it.
     Stale,
     /// The app.
@@ -59,6 +61,9 @@ impl Fault {
                     .to_owned(),
             ),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such page.".to_owned()),
+            Self::Check => {
+                (StatusCode::FORBIDDEN, "not-allowed", "This may not be asked, or not by you.".to_owned())
+            }
             Self::Stale => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "store-away",
@@ -73,6 +78,9 @@ impl Fault {
 fn forward(error: &ForwardError) -> Shown {
     let (status, kind, detail) = match error {
         ForwardError::Refused(_) => (StatusCode::BAD_GATEWAY, "upstream-down", "The app does not answer."),
+        ForwardError::Tls(_) => {
+            (StatusCode::BAD_GATEWAY, "upstream-down", "The app cannot be reached safely.")
+        }
         ForwardError::Broken(_) => {
             (StatusCode::BAD_GATEWAY, "upstream-down", "The app broke its answer off.")
         }

@@ -47,7 +47,7 @@ pub struct Ready {
     /// Where it will be watched.
     pub register: Register,
     /// What was asked.
-    pub ask: Ask,
+    pub ask: Box<Ask>,
     /// The number of the gate that let it pass.
     pub judged_by: u64,
     /// How to break it off.

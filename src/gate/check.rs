@@ -2,6 +2,7 @@
 //! 401 or 403 and nothing else, for nginx turns every other answer into a 500; never reads a body, never renews a
 //! cookie (an answer to nginx does not reach the browser), never believes a peer that `trusted_proxies` does not name.
 
+
 use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
@@ -16,15 +17,19 @@ use hyper::body::Incoming;
 use url::form_urlencoded::byte_serialize;
 
 use super::Body;
+use super::Client;
 use super::Connection;
 use super::Gate;
-use super::Known;
 use super::Own;
 use super::Peer;
 use super::Worker;
 use super::client;
+use super::hosts::Hosted;
+use super::identify::Found;
+use super::identify::Known;
 use super::identify::Told;
 use super::own_path;
+use crate::clock::Timestamp;
 use crate::policy::Asker;
 use crate::policy::Host;
 use crate::policy::IdentityHeaders;
@@ -32,6 +37,7 @@ use crate::policy::Refusal;
 use crate::policy::Target;
 use crate::policy::judge;
 use crate::proxy::IdentityHeaderValues;
+use crate::proxy::Wish;
 
 /// Below the prefix, on whatever host nginx names: `proxy_pass` sends its own.
 const PATH: &str = "/check/nginx";
@@ -41,6 +47,16 @@ static ASSERTION: HeaderName = HeaderName::from_static("linkgate-assertion");
 /// nginx reads an answer's head into one buffer (`proxy_buffer_size`), and a larger one is a 502 that it turns into 500.
 const LONGEST_LOCATION: usize = 2048;
 
+/// What is asked: a request that another proxy holds back until we answer.
+pub(super) struct Question<'a> {
+    pub client: Client,
+    pub method: Method,
+    pub target: Target,
+    pub place: &'a Hosted,
+    pub found: Found,
+    pub now: Timestamp,
+}
+
 /// A yes, and what the app is to be told.
 struct Yes<'a> {
     form: &'a IdentityHeaders,
@@ -49,10 +65,10 @@ struct Yes<'a> {
 }
 
 /// Why not.
-enum No {
-    /// Nobody is signed in, and the rule wants somebody: where to sign in.
-    SignIn(String),
-    /// The rule says no, or the visitor asked for something that nobody should answer.
+pub(super) enum No {
+    /// The judge says so.
+    Rule(Refusal),
+    /// The visitor asks for something that nobody should answer.
     Refused(&'static str),
     /// A setting, here or in nginx, is wrong; the text names the cure.
     Setting(&'static str),
@@ -75,26 +91,36 @@ impl Gate {
         reference: &str,
     ) -> Response<Body> {
         let mut answer = Response::new(Body::empty());
-        match self.verdict(worker, connection, request.headers()) {
-            Ok(yes) => tell(answer.headers_mut(), &yes),
-            Err(no) => refuse(&mut answer, &no, reference),
+        *answer.status_mut() = StatusCode::FORBIDDEN;
+        match self.question(worker, connection, request.headers()) {
+            Err(no) => no.log(reference),
+            Ok(question) => match self.judged(&question, request.headers()) {
+                Ok(yes) => {
+                    *answer.status_mut() = StatusCode::OK;
+                    tell(answer.headers_mut(), &yes);
+                }
+                // Who is signed in by a credential that this route does not take would be led back here.
+                Err(No::Rule(Refusal::SignIn)) if question.found.pass.is_none() => {
+                    *answer.status_mut() = StatusCode::UNAUTHORIZED;
+                    challenge(answer.headers_mut(), &self.parts.prefix, &question);
+                }
+                Err(no) => no.log(reference),
+            },
         }
         let headers = answer.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-        // A body was announced that nginx may never send: what follows on this connection has no certain beginning.
-        if !request.body().is_end_stream() && request.version() < Version::HTTP_2 {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
+        end_after(request, headers);
         answer
     }
 
-    fn verdict<'a>(
+    /// Reads what another proxy says of a request, and who sends it.
+    pub(super) fn question<'a>(
         &'a self,
         worker: &'a Worker,
         connection: Connection,
         headers: &HeaderMap,
-    ) -> Result<Yes<'a>, No> {
+    ) -> Result<Question<'a>, No> {
         if !self.parts.trust.covers(connection.peer) {
             return Err(No::Setting(match connection.peer {
                 Peer::Unix => "this peer is not trusted: add \"unix\" to trusted_proxies",
@@ -104,9 +130,10 @@ impl Gate {
         let client = client::client(&self.parts.trust, connection, headers).map_err(No::Refused)?;
         let method = original_method(headers)?;
         let target = original_target(headers)?;
-        let Some((host, _, names)) = self.place(worker, &target.host) else {
+        let Some(place) = worker.hosts.get(&target.host) else {
             return Err(No::Refused("no site has this host"));
         };
+        let host = &place.host;
         if host.origin.secure() && !target.secure {
             return Err(No::Setting(
                 "the host is https, but X-Original-URL is http: let nginx redirect plain http by itself, \
@@ -115,7 +142,7 @@ impl Gate {
         }
         let now = self.parts.clock.now();
         let (standing, keys, sites) = (&self.parts.standing, &self.parts.keys, &self.parts.sites);
-        let found = worker.passes.find(&Known { standing, keys, sites, now }, host, names, headers);
+        let found = worker.passes.find(&Known { standing, keys, sites, now }, host, &place.names, headers);
         if found.presented && !self.fresh(now) {
             return Err(No::Refused("the list of ended sessions could not be read for too long"));
         }
@@ -124,28 +151,48 @@ impl Gate {
             // nginx sends these to us by themselves; a yes here would let an app answer in our name.
             Own::Ours(_) | Own::Disguised => return Err(No::Refused("the path is linkgate's own")),
         }
+        Ok(Question { client, method, target, place, found, now })
+    }
+
+    fn judged<'a>(&self, question: &Question<'a>, headers: &HeaderMap) -> Result<Yes<'a>, No> {
+        let Question { client, method, target, place, found, now } = question;
+        let host = &place.host;
         let who =
             found.pass.as_ref().map(|pass| Asker { identity: &pass.identity, by_bearer: found.by_bearer });
-        let certain = client.certain.then_some(client.ip);
-        let (app, route, named) = match judge(host, &target, &method, certain, who) {
-            Ok(granted) => (granted.app(), granted.route(), granted.identity().is_some()),
-            Err(Refusal::SignIn) if found.pass.is_none() => {
-                return Err(No::SignIn(sign_in(host, &self.parts.prefix, &target)));
-            }
-            Err(Refusal::SignIn) => return Err(No::Refused("the rule does not take this credential")),
-            Err(Refusal::NotAllowed) => return Err(No::Refused("the rule does not admit this person")),
-            Err(Refusal::Denied) => return Err(No::Refused("the rule admits nobody")),
-            Err(Refusal::SignOut) => return Err(No::Refused("this is the app's sign-out address")),
-            Err(Refusal::NoApp) => return Err(No::Refused("no app lives on this host")),
-        };
-        let told = match found.pass.filter(|_| named) {
+        let client = client.certain.then_some(client.ip);
+        let granted = judge(host, target, method, client, who).map_err(No::Rule)?;
+        let (app, route) = (granted.app(), granted.route());
+        // What nginx lets through may become a WebSocket, and browsers send cookies with those of any page.
+        if Wish::told_by_proxy(headers).is_some_and(|wish| wish.is_admitted(app, &route.handling).is_err()) {
+            return Err(No::Refused("this page may not open a WebSocket here"));
+        }
+        let told = match found.pass.as_ref().filter(|_| granted.identity().is_some()) {
             None => None,
-            Some(pass) => match pass.told(keys, host, app, route, now) {
+            Some(pass) => match pass.told(&self.parts.keys, host, app, route, *now) {
                 None => return Err(No::Internal("the identity assertion could not be signed")),
                 told => told,
             },
         };
         Ok(Yes { form: &route.identity, told })
+    }
+}
+
+impl No {
+    /// Says once why; never who asked, or for what.
+    pub(super) fn log(&self, reference: &str) {
+        match self {
+            Self::Rule(refusal) => tracing::debug!(reference, ?refusal, "a check is refused"),
+            Self::Refused(why) => tracing::debug!(reference, why, "a check is refused"),
+            Self::Setting(why) => tracing::warn!(reference, why, "a check is refused"),
+            Self::Internal(why) => tracing::error!(reference, why, "a check is refused"),
+        }
+    }
+}
+
+/// Where a body was announced that nginx may never send, what follows on this connection has no certain beginning.
+pub(super) fn end_after(request: &Request<Incoming>, headers: &mut HeaderMap) {
+    if !request.body().is_end_stream() && request.version() < Version::HTTP_2 {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
 }
 
@@ -164,21 +211,11 @@ fn tell(headers: &mut HeaderMap, yes: &Yes<'_>) {
     headers.insert(&ASSERTION, assertion.unwrap_or(HeaderValue::from_static("")));
 }
 
-fn refuse(answer: &mut Response<Body>, no: &No, reference: &str) {
-    *answer.status_mut() = StatusCode::FORBIDDEN;
-    match no {
-        No::SignIn(address) => {
-            *answer.status_mut() = StatusCode::UNAUTHORIZED;
-            let headers = answer.headers_mut();
-            // RFC 9110 §11.6.1; without `error`, for no token was sent that counts (RFC 6750 §3.1).
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"linkgate\""));
-            if let Ok(address) = HeaderValue::from_str(address) {
-                headers.insert(header::LOCATION, address);
-            }
-        }
-        No::Refused(why) => tracing::debug!(reference, why, "a check is refused"),
-        No::Setting(why) => tracing::warn!(reference, why, "a check is refused"),
-        No::Internal(why) => tracing::error!(reference, why, "a check is refused"),
+/// RFC 9110 §11.6.1; without `error`, for no token was sent that counts (RFC 6750 §3.1).
+fn challenge(headers: &mut HeaderMap, prefix: &str, question: &Question<'_>) {
+    headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"linkgate\""));
+    if let Ok(address) = HeaderValue::from_str(&sign_in(&question.place.host, prefix, &question.target)) {
+        headers.insert(header::LOCATION, address);
     }
 }
 

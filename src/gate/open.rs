@@ -206,7 +206,7 @@ impl Waiting {
             if let Some(waiter) = self.register.0.waiting.borrow_mut().get_mut(number)
                 && !waiter.task.will_wake(cx.waker())
             {
-                waiter.task = cx.waker().clone();
+                waiter.task.clone_from(cx.waker());
             }
             return;
         }
@@ -248,14 +248,14 @@ impl Register {
     }
 
     /// Takes a stream in. `judged_by`: the number of the gate that let it pass.
-    pub fn enter(&self, ask: Ask, judged_by: u64, line: Option<Line>, kind: Kind) -> (Place, Rc<Hold>) {
+    pub fn enter(&self, ask: Box<Ask>, judged_by: u64, line: Option<Line>, kind: Kind) -> (Place, Rc<Hold>) {
         let hold = Rc::new(Hold::default());
         hold.moves(self.0.tenths.now());
         if self.0.leaving.get() && matches!(kind, Kind::Tunnel { websocket: true, .. }) {
             hold.give(Order::Leaving);
         }
         self.note(judged_by, ask.pass.as_deref());
-        let seat = Seat { ask: Box::new(ask), hold: Rc::clone(&hold), line, kind, judged_by };
+        let seat = Seat { ask, hold: Rc::clone(&hold), line, kind, judged_by };
         let number = self.0.seats.borrow_mut().put(seat);
         (Place { register: self.clone(), number }, hold)
     }

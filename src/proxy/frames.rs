@@ -147,16 +147,16 @@ mod tests {
 
     impl Frame {
         fn bytes(&self) -> Vec<u8> {
-            let mask = if self.masked { 0x80 } else { 0 };
+            let mask = u8::from(self.masked) << 7;
             let mut bytes = vec![self.opcode];
             match (self.length, self.wide) {
                 (..126, 0) => bytes.push(mask | u8::try_from(self.length).unwrap()),
                 (..65536, 0 | 1) => {
-                    bytes.push(mask | 126);
+                    bytes.push(mask | 0x7e);
                     bytes.extend(u16::try_from(self.length).unwrap().to_be_bytes());
                 }
                 _ => {
-                    bytes.push(mask | 127);
+                    bytes.push(mask | 0x7f);
                     bytes.extend((self.length as u64).to_be_bytes());
                 }
             }

@@ -52,6 +52,20 @@ impl Wish {
         Some(Self { protocol, origin, torn: is_websocket && origins.next().is_some(), by_connect })
     }
 
+    /// The WebSocket that another proxy may make of a request which it asks us about. It keeps `Upgrade` to itself
+    /// (RFC 9110 §7.6.1); what is left of a browser's handshake are its own fields (RFC 6455 §4.1).
+    #[must_use]
+    pub fn told_by_proxy(headers: &HeaderMap) -> Option<Self> {
+        let own = [header::SEC_WEBSOCKET_KEY, header::SEC_WEBSOCKET_VERSION, header::UPGRADE];
+        if !own.iter().any(|name| headers.contains_key(name)) {
+            return None;
+        }
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let origin = origins.next().cloned();
+        let torn = origins.next().is_some();
+        Some(Self { protocol: HeaderValue::from_static(WEBSOCKET), origin, torn, by_connect: true })
+    }
+
     /// Whether it is a WebSocket.
     #[must_use]
     pub fn is_websocket(&self) -> bool {

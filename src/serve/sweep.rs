@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -12,6 +13,12 @@ use super::limits::Shared;
 use super::limits::count;
 use super::stamps::{Order, PERIOD, Stamps, Tick};
 use super::takers::Takers;
+
+/// How many sweeps after the last parking the allocator is asked to return memory.
+const SETTLING: u8 = 4;
+
+/// More than the allocator puts into a page with others.
+const PAGE_BYTES: usize = 1024 * 1024;
 
 /// One worker's connections.
 #[derive(Clone, Debug, Default)]
@@ -99,13 +106,28 @@ pub(super) async fn run(register: Register, takers: Rc<Takers>, tick: Tick, shar
     let start = Instant::now();
     let mut period = interval(PERIOD);
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut seen, mut settling) = (0, 0);
     loop {
         period.tick().await;
         let now = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1);
         tick.set(now);
         register.sweep(now, &shared);
         takers.sweep(now, &shared);
+        let parked = shared.counters.parked.load(Relaxed);
+        if std::mem::replace(&mut seen, parked) != parked {
+            settling = SETTLING;
+        }
+        if settling > 0 {
+            settling -= 1;
+            settle();
+        }
     }
+}
+
+/// mimalloc returns what was freed to the system a second later, but only when it frees yet another page: after many
+/// connections were parked nothing may come. So it gets a page of its own to free; nobody ever writes to it.
+fn settle() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(PAGE_BYTES)));
 }
 
 #[cfg(test)]

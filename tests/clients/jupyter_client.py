@@ -43,17 +43,20 @@ async def main():
                    "allow_stdin": False, "stop_on_error": True}
         await socket.send(json.dumps({"header": header, "parent_header": {}, "metadata": {}, "content": content,
                                       "channel": "shell", "buffers": []}))
-        while True:
+        # Result and reply come by different channels of the kernel, in any order.
+        got = {}
+        while not {"result", "status"} <= got.keys():
             message = await asyncio.wait_for(socket.recv(), 60)
             if isinstance(message, bytes):
                 continue
             message = json.loads(message)
             if message["parent_header"].get("msg_id") == header["msg_id"]:
                 if message["msg_type"] == "execute_result":
-                    print("result", message["content"]["data"]["text/plain"], flush=True)
+                    got["result"] = message["content"]["data"]["text/plain"]
                 if message["msg_type"] == "execute_reply":
-                    print("status", message["content"]["status"], flush=True)
-                    break
+                    got["status"] = message["content"]["status"]
+        print("result", got["result"], flush=True)
+        print("status", got["status"], flush=True)
         if "hold" in sys.argv:
             print("open", flush=True)
             try:

@@ -367,3 +367,75 @@ async fn other_spellings_of_the_question_are_no_question() {
         assert_eq!(answer.status, 404, "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_page_of_another_origin_opens_no_websocket() {
+    let gateway = start().await;
+    let alice = signed_in(&gateway, ALICE).await;
+    let (url, cookies, own) = (gateway.url("/socket"), alice.cookies("localhost"), gateway.url(""));
+    let question = [("x-original-url", url.as_str()), ("x-original-method", "GET"), ("cookie", &cookies)];
+    // nginx keeps Upgrade to itself; what the browser says beside it comes through.
+    for mark in
+        [("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="), ("sec-websocket-version", "13"), ("upgrade", "x")]
+    {
+        for (origins, status) in [
+            (&[own.as_str()][..], 200),
+            (&[], 200),
+            (&["https://evil.example"], 403),
+            (&["null"], 403),
+            (&[own.as_str(), "https://evil.example"], 403),
+        ] {
+            let mut headers = question.to_vec();
+            headers.push(mark);
+            headers.extend(origins.iter().map(|origin| ("origin", *origin)));
+            assert_eq!(ask(&gateway, &headers).await.status, status, "{mark:?} {origins:?}");
+        }
+    }
+    let mut headers = question.to_vec();
+    headers.push(("origin", "https://evil.example"));
+    assert_eq!(ask(&gateway, &headers).await.status, 200, "what opens no WebSocket is the app's to judge");
+}
+
+/// As nginx asks for the answer to a visitor whom it did not let through.
+async fn challenge(
+    gateway: &Gateway,
+    who: &Browser,
+    method: &str,
+    path: &str,
+    more: &[(&str, &str)],
+) -> Answer {
+    let url = format!("http://127.0.0.1:{}/.linkgate/challenge", gateway.place.port);
+    let (original, cookies) = (gateway.url(path), who.cookies("localhost"));
+    let mut headers =
+        vec![("x-original-url", original.as_str()), ("x-original-method", method), ("cookie", &cookies)];
+    headers.extend(more);
+    try_fetch(None, "GET", &url, &headers, Vec::new()).await.unwrap()
+}
+
+#[tokio::test]
+async fn who_may_not_pass_gets_the_answer_that_the_original_request_deserves() {
+    let gateway = start().await;
+    let (nobody, html) = (Browser::new(), &[("accept", "text/html")][..]);
+    let page = challenge(&gateway, &nobody, "GET", "/page?x=1", html).await.expect(303);
+    assert!(page.location().ends_with("page%3Fx%3D1"), "{}", page.location());
+    let lost = challenge(&gateway, &nobody, "POST", "/page", html).await.expect(401);
+    assert!(lost.text().contains("/.linkgate/login"), "{}", lost.text());
+    let json = challenge(&gateway, &nobody, "GET", "/page", &[("accept", "*/*")]).await.expect(401);
+    assert_eq!(json.json()["type"], "urn:linkgate:problem:not-signed-in");
+    assert!(!json.header("www-authenticate").is_empty());
+
+    let bob = signed_in(&gateway, BOB).await;
+    let denied = challenge(&gateway, &bob, "GET", "/staff/", html).await.expect(403);
+    assert!(denied.text().contains(BOB), "{}", denied.text());
+    assert_eq!(challenge(&gateway, &bob, "GET", "/staff/", &[]).await.status, 403);
+    let away = challenge(&gateway, &bob, "GET", "/bye", html).await.expect(303);
+    assert!(away.location().ends_with("/.linkgate/logout"), "{}", away.location());
+    // Nothing that this says is ever a yes.
+    for path in ["/", "/open/x", "/.linkgate/login", "/%2elinkgate/session"] {
+        assert_eq!(challenge(&gateway, &bob, "GET", path, html).await.status, 403, "{path}");
+    }
+    let stranger = trusting("[]").await;
+    let refused = challenge(&stranger, &nobody, "GET", "/page", html).await.expect(403);
+    assert!(!refused.text().contains("trusted_proxies"), "{}", refused.text());
+    assert!(stranger.log().contains("trusted_proxies"), "{}", stranger.log());
+}

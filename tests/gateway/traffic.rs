@@ -47,7 +47,7 @@ async fn methods_that_mirror_or_tunnel_are_refused_and_the_app_never_asked() {
 #[tokio::test]
 async fn a_preflight_without_a_session_passes_where_a_rule_lets_it() {
     let rules = "[[site.app.route]]\npath = \"/api/\"\nmethods = [\"OPTIONS\"]\naccess = \"public\"\n";
-    let stage = Stage::with("", rules).await;
+    let stage = Stage::with(rules).await;
     let preflight = |path: &str| {
         format!(
             "OPTIONS {path} HTTP/1.1\r\nhost: {}\r\norigin: https://other.example.com\r\n\
@@ -233,7 +233,7 @@ async fn the_visitor_is_told_to_continue_when_the_app_is_there_to_read_and_the_a
 
 #[tokio::test]
 async fn who_is_refused_is_not_asked_for_the_body_first() {
-    let stage = Stage::with("", "[[site.app.route]]\npath = \"/small/\"\nmax_body = \"1KiB\"\n").await;
+    let stage = Stage::with("[[site.app.route]]\npath = \"/small/\"\nmax_body = \"1KiB\"\n").await;
     let big = "content-length: 1000000\r\nexpect: 100-continue\r\n";
     for (request, status) in [
         (format!("POST / HTTP/1.1\r\nhost: {}\r\n{big}\r\n", stage.host), "401"),
@@ -396,4 +396,50 @@ async fn an_app_with_more_than_a_hundred_headers_is_told_so() {
     let (_, answered) = stage.exchange(&stage.request("GET /", ""), &answer, "\r\n\r\n").await;
     assert!(answered.starts_with("HTTP/1.1 502 "), "{answered}");
     assert!(stage.gateway.log().contains("message head is too large"));
+}
+
+#[tokio::test]
+async fn an_answer_that_can_be_read_in_two_ways_is_not_passed_on() {
+    let stage = Stage::start().await;
+    let smuggled = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nstray";
+    for head in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 50\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ncontent-length: 2, 50\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ncontent-length: +2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999999\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\ncontent-length : 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nx-a: 1\r\n folded: 2\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nx-a: 1\0\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nx-a: 1\rx-b: 2\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 099 Early\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/1.1 20 OK\r\ncontent-length: 2\r\n\r\nok",
+        "HTTP/3.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        "ICY 200 OK\r\n\r\nok",
+        "it is not even HTTP\r\n\r\n",
+    ] {
+        let mut visitor = stage.visitor().await;
+        visitor.say(stage.request("GET /", "")).await;
+        let mut app = stage.app().await;
+        app.until("\r\n\r\n").await;
+        app.say(format!("{head}{smuggled}")).await;
+        let answer = visitor.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{head:?}: {answer}");
+        assert_eq!(app.rest().await, "", "{head:?}: such a connection is not used again");
+    }
+    // Where chunks and a length are both there, the chunks count, and the connection is not used again.
+    let both =
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
+    let mut visitor = stage.visitor().await;
+    visitor.say(stage.request("GET /", "")).await;
+    let mut app = stage.app().await;
+    app.until("\r\n\r\n").await;
+    app.say(format!("{both}{smuggled}")).await;
+    let answer = visitor.until("0\r\n\r\n").await;
+    assert!(
+        answer.ends_with("\r\n\r\n2\r\nok\r\n0\r\n\r\n") && !answer.contains("content-length"),
+        "{answer}"
+    );
+    assert_eq!(app.rest().await, "");
+    assert!(visitor.is_silent());
 }

@@ -2,6 +2,7 @@
 //! ten gibibytes and keeps what is printed.
 
 use crate::harness::given;
+use crate::harness::h2::Fed;
 use crate::harness::h2::H2;
 use crate::harness::h2::whole;
 use crate::harness::noise::Noise;
@@ -194,4 +195,60 @@ async fn the_same_over_http_2_and_tls() {
     app.say(OK).await;
     assert_eq!(whole(answer.head().await).await.body, "ok");
     pouring.await.unwrap();
+}
+
+/// `/down` pours, anything else drinks; both compare.
+async fn app(
+    request: hyper::Request<hyper::body::Incoming>,
+    noise: Arc<Noise>,
+    size: u64,
+) -> Result<hyper::Response<Fed>, hyper::Error> {
+    let (feed, pieces) = tokio::sync::mpsc::channel(1);
+    if request.uri().path() == "/down" {
+        tokio::spawn(async move {
+            let mut sent = 0;
+            while sent < size {
+                let piece = noise.at(sent, usize::try_from(size - sent).unwrap());
+                sent += piece.len() as u64;
+                feed.send(Frame::data(Bytes::copy_from_slice(piece))).await.unwrap();
+            }
+        });
+    } else {
+        let mut body = request.into_body();
+        let mut got = 0;
+        while let Some(frame) = body.frame().await {
+            let data = frame?.into_data().unwrap_or_default();
+            assert!(data == noise.at(got, data.len()), "another byte within {} of {got}", data.len());
+            got += data.len() as u64;
+        }
+        assert_eq!(got, size);
+        drop(feed);
+    }
+    Ok(hyper::Response::new(Fed(Some(pieces))))
+}
+
+#[tokio::test]
+async fn the_same_to_an_app_that_speaks_http_2() {
+    let stage = Stage::with_scheme("h2c").await;
+    let (noise, size) = (Arc::new(Noise::new(10)), size());
+    let mut visitor = stage.visitor().await;
+    visitor.say(stage.request("GET /down", "")).await;
+    let tcp = stage.app().await.tcp;
+    let shared = Arc::clone(&noise);
+    let service = hyper::service::service_fn(move |request| app(request, Arc::clone(&shared), size));
+    let builder = hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
+    let serving = tokio::spawn(builder.serve_connection(hyper_util::rt::TokioIo::new(tcp), service));
+    let head = visitor.until("\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains("transfer-encoding: chunked"), "{head}");
+    let work = drink(&mut visitor, &noise, size, Framed::Chunks);
+    measured("download from HTTP/2", &stage, size, work).await;
+
+    visitor.say(stage.request("PUT /up", &format!("content-length: {size}\r\n"))).await;
+    let work = async {
+        pour(&mut visitor, &noise, size, Framed::Length).await;
+        let answer = visitor.until("0\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    };
+    measured("upload to HTTP/2", &stage, size, work).await;
+    serving.abort();
 }

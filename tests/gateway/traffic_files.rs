@@ -28,7 +28,8 @@ impl Nginx {
         let www = folder.path().join("www");
         std::fs::create_dir(&www).unwrap();
         std::fs::set_permissions(&www, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-        let text: String = (0..40_000).map(|line| format!("line {line} of a long text\n")).collect();
+        let text =
+            (0..40_000).map(|line| format!("line {line} of a long text\n")).collect::<Vec<_>>().concat();
         std::fs::write(www.join("long.txt"), text).unwrap();
         std::fs::write(www.join("empty.txt"), "").unwrap();
         let port = free_port();

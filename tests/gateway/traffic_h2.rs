@@ -40,8 +40,10 @@ async fn an_upload_of_unknown_length_reaches_the_app_piece_by_piece() {
     assert_eq!(whole(answer.head().await).await.body, "ok");
 
     // A length that is known stays known.
-    let (feed, answer) = visitor.send(visitor.request("PUT", "/up").header("content-length", "5"));
+    let known = visitor.request("PUT", "/up").header("content-length", "5").header("expect", "100-continue");
+    let (feed, answer) = visitor.send(known);
     let head = app.until("\r\n\r\n").await;
+    assert!(!head.contains("expect"), "{head}");
     assert!(head.contains("\r\ncontent-length: 5\r\n") && !head.contains("transfer-encoding"), "{head}");
     feed.send(data("hello")).await.unwrap();
     drop(feed);

@@ -99,14 +99,20 @@ fn digest(bytes: &[u8]) -> String {
     format!("{} {digest:?}", bytes.len())
 }
 
-async fn serve(listener: TcpListener) {
+async fn serve(listener: TcpListener, http2: bool) {
     // The connections end with this task.
     let mut connections = JoinSet::new();
     while let Ok((tcp, _)) = listener.accept().await {
         connections.spawn(async move {
             tcp.set_nodelay(true).unwrap();
-            let builder = hyper::server::conn::http1::Builder::new();
-            drop(builder.serve_connection(TokioIo::new(tcp), service_fn(app)).await);
+            let io = TokioIo::new(tcp);
+            if http2 {
+                let builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                drop(builder.serve_connection(io, service_fn(app)).await);
+            } else {
+                let builder = hyper::server::conn::http1::Builder::new();
+                drop(builder.serve_connection(io, service_fn(app)).await);
+            }
         });
         while connections.try_join_next().is_some() {}
     }
@@ -196,7 +202,7 @@ async fn live(house: Arc<House>, person: u64, until: Instant) -> BTreeMap<&'stat
         let length = usize::try_from(size).unwrap();
         let request = |method: &str, path: &str, body: Sent| house.request(http2, method, path, body);
         let name = match what {
-            0 | 1 | 2 => {
+            0..=2 => {
                 let kind = if what == 0 { "chunked" } else { "down" };
                 let answer = visitor.ask(request("GET", &format!("/{kind}/{seed}/{size}"), none())).await;
                 let answer = answer.unwrap();
@@ -264,13 +270,22 @@ async fn live(house: Arc<House>, person: u64, until: Instant) -> BTreeMap<&'stat
 
 #[tokio::test]
 async fn everything_at_once_stays_whole_and_leaves_nothing_open() {
+    all_at_once("http").await;
+}
+
+#[tokio::test]
+async fn everything_at_once_stays_whole_before_an_app_that_speaks_http_2() {
+    all_at_once("h2c").await;
+}
+
+async fn all_at_once(scheme: &str) {
     let seconds = given("SLOW_SECONDS", 4);
-    let Stage { gateway, app, authority, cookie, host } = Stage::secure("http", "").await;
+    let Stage { gateway, app, authority, cookie, host } = Stage::secure(scheme, "").await;
     let tls = authority.unwrap().client();
     let house = Arc::new(House { tls, port: gateway.place.port, host, cookie });
     let pid = gateway.pid();
     let before = process::descriptors(pid);
-    let serving = tokio::spawn(serve(app));
+    let serving = tokio::spawn(serve(app, scheme == "h2c"));
     process::forget_peak(pid);
     let (resident, _) = process::resident(pid);
 
@@ -287,7 +302,7 @@ async fn everything_at_once_stays_whole_and_leaves_nothing_open() {
     }
     let (_, peak) = process::resident(pid);
     println!(
-        "slow: mixed traffic for {seconds} s: {all:?}, at most {} KiB more than the {resident} KiB before",
+        "slow: mixed traffic for {seconds} s to an app by {scheme}: {all:?}, at most {} KiB more than the {resident} KiB before",
         peak - resident
     );
     for what in ["downloads", "uploads", "event streams", "downloads left half way", "uploads left half way"]

@@ -218,9 +218,8 @@ class Server:
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
              "-subj", "/CN=test", "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
             check=True, capture_output=True)
-        self.plain, self.secure, self.monitor = free_port(), free_port(), free_port()
-        for name in ("state", "mail", "plain-state"):
-            (self.folder / name).mkdir()
+        self.plain, self.secure = free_port(), free_port()
+        (self.folder / "mail").mkdir()
         # Plain http beside https redirects, so each has a server of its own; the measured one is started on demand.
         self.children = {}
         for name, listen, tls in (
@@ -238,6 +237,8 @@ workers = 2
 {tls}[mail]
 from = "Example <login@example.com>"
 url = "folder:{self.folder}/mail"
+[monitor]
+listen = "127.0.0.1:{free_port()}"
 [log]
 access = false
 [limits]

@@ -4,3 +4,4 @@ mod connections;
 mod house;
 mod messages;
 mod times;
+mod tunnels;

@@ -3,6 +3,7 @@
 use super::PATIENCE;
 use super::stage::SECURE_HOST;
 use super::stage::Stage;
+use super::stage::Wire;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::Request;
@@ -13,12 +14,14 @@ use hyper::body::Body;
 use hyper::body::Frame;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
+use hyper::ext::Protocol;
 use hyper_util::rt::TokioExecutor;
 use hyper_util::rt::TokioIo;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
+use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
@@ -54,6 +57,26 @@ impl H2 {
     /// A request in Alice's name.
     pub fn request(&self, method: &str, path: &str) -> Builder {
         Request::builder().method(method).uri(format!("{}{path}", self.origin)).header("cookie", &self.cookie)
+    }
+
+    /// A WebSocket asked for by CONNECT (RFC 8441) in Alice's name.
+    pub fn extended(&self, path: &str) -> Builder {
+        self.request("CONNECT", path).extension(Protocol::from_static("websocket"))
+    }
+
+    /// The stream behind the answer to a CONNECT.
+    pub async fn joined(answer: Response<Incoming>) -> Wire {
+        let stream = hyper::upgrade::on(answer).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut theirs, _) = listener.accept().await.unwrap();
+        theirs.set_nodelay(true).unwrap();
+        tokio::spawn(async move {
+            let mut stream = TokioIo::new(stream);
+            // Either end may break off: the other sees it.
+            let _ = tokio::io::copy_bidirectional(&mut stream, &mut theirs).await;
+        });
+        Wire::new(ours)
     }
 
     /// Sends it and returns the task that brings the answer; the frames follow through the sender.

@@ -5,12 +5,12 @@ use super::eventually_within;
 use super::free_port;
 use super::program::Program;
 use std::time::Duration;
-use std::time::Instant;
 use tempfile::TempDir;
 
 pub struct Jupyter {
     pub port: u16,
-    program: Program,
+    /// Its kernels end by themselves when it is gone.
+    _program: Program,
     _folder: TempDir,
 }
 
@@ -45,28 +45,12 @@ impl Jupyter {
         ];
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let program = Program::start("jupyter", &arguments, folder.path());
-        let app = Self { port, program, _folder: folder };
+        let app = Self { port, _program: program, _folder: folder };
         let url = format!("http://127.0.0.1:{port}/api");
         eventually_within(Duration::from_mins(2), "JupyterLab answers", async || {
             try_fetch(None, "GET", &url, &[], Vec::new()).await.ok().filter(|answer| answer.status == 200)
         })
         .await;
         app
-    }
-}
-
-impl Drop for Jupyter {
-    fn drop(&mut self) {
-        // Killed, it would leave its kernels behind; asked, it ends them.
-        let pid = self.program.pid().to_string();
-        let _ = std::process::Command::new("kill").args(["-INT", &pid]).status();
-        let _ = std::process::Command::new("kill").args(["-TERM", &pid]).status();
-        let begun = Instant::now();
-        while std::path::Path::new(&format!("/proc/{pid}/cmdline")).exists()
-            && begun.elapsed() < Duration::from_secs(10)
-            && std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
-        {
-            std::thread::yield_now();
-        }
     }
 }

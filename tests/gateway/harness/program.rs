@@ -27,15 +27,16 @@ impl Program {
         let script = format!("{}/tests/clients/{name}", env!("CARGO_MANIFEST_DIR"));
         let mut all = vec![script.as_str()];
         all.extend(arguments);
-        Self::start("python", &all, Path::new("/"))
+        Self::start("python", &all, Path::new(env!("CARGO_TARGET_TMPDIR")))
     }
 
-    /// A program of the environment.
+    /// A program of the environment, at home in this folder.
     pub fn start(name: &str, arguments: &[&str], folder: &Path) -> Self {
         let errors = NamedTempFile::new().unwrap();
         let mut child = Command::new(installed(&format!("venv/bin/{name}")))
             .args(arguments)
             .current_dir(folder)
+            .env("HOME", folder)
             .env("PYTHONUNBUFFERED", "1")
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .stdin(Stdio::null())
@@ -79,9 +80,5 @@ impl Program {
         let errors = std::fs::read_to_string(self.errors.path()).unwrap_or_default();
         let last = errors.lines().rev().take(60).collect::<Vec<_>>().into_iter().rev();
         format!("{}\n{}", self.heard.join("\n"), last.collect::<Vec<_>>().join("\n"))
-    }
-
-    pub fn pid(&self) -> u32 {
-        self.child.id().expect("it runs")
     }
 }

@@ -41,30 +41,35 @@ pub struct Stage {
 impl Stage {
     /// In clear text.
     pub async fn start() -> Self {
-        Self::with("", "").await
+        Self::with("").await
     }
 
-    /// In clear text, with these keys of the configuration's top and of its app, routes included.
-    pub async fn with(top: &str, app: &str) -> Self {
-        Self::build(None, App::Raw("http"), top, app).await
+    /// In clear text, with these keys of its app, routes included.
+    pub async fn with(app: &str) -> Self {
+        Self::build(None, App::Raw("http"), app).await
+    }
+
+    /// In clear text, speaking this scheme to the app.
+    pub async fn with_scheme(scheme: &str) -> Self {
+        Self::build(None, App::Raw(scheme), "").await
     }
 
     /// With TLS, and so with HTTP/2, at [`SECURE_HOST`]; `scheme` is what is spoken to the app.
     pub async fn secure(scheme: &str, app: &str) -> Self {
-        Self::build(Some(SECURE_HOST), App::Raw(scheme), "", app).await
+        Self::build(Some(SECURE_HOST), App::Raw(scheme), app).await
     }
 
     /// Before an app of its own, in clear text.
     pub async fn before(upstream: &str) -> Self {
-        Self::build(None, App::At(upstream), "", "").await
+        Self::build(None, App::At(upstream), "").await
     }
 
     /// Before an app of its own, with TLS.
     pub async fn secure_before(upstream: &str, app: &str) -> Self {
-        Self::build(Some(SECURE_HOST), App::At(upstream), "", app).await
+        Self::build(Some(SECURE_HOST), App::At(upstream), app).await
     }
 
-    async fn build(secure: Option<&str>, upstream: App<'_>, top: &str, more: &str) -> Self {
+    async fn build(secure: Option<&str>, upstream: App<'_>, more: &str) -> Self {
         let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = match upstream {
             App::Raw(scheme) => format!("{scheme}://{}", app.local_addr().unwrap()),
@@ -78,7 +83,7 @@ impl Stage {
             secure.map_or("", |_| "[tls]\ncertificate = \"@DIR@/site.pem\"\nkey = \"@DIR@/site.key\"\n");
         let head = HEAD.replace("http://127.0.0.1:@PORT@", &format!("{listen}://127.0.0.1:@PORT@"));
         let config = format!(
-            "{top}\nworkers = 1\n{head}{tls}[[site]]\nname = \"wiki\"\nurl = \"{listen}://{name}:@PORT@\"\nallow = [\"{ALICE}\"]\n\
+            "workers = 1\n{head}{tls}[[site]]\nname = \"wiki\"\nurl = \"{listen}://{name}:@PORT@\"\nallow = [\"{ALICE}\"]\n\
              [[site.app]]\nname = \"wiki\"\nhost = \"{name}\"\nupstream = \"{upstream}\"\n{more}\n"
         );
         let gateway = Gateway::start_with(place, &config).await;
