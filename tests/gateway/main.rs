@@ -4,6 +4,7 @@
 mod harness;
 
 mod activation;
+mod apps_page;
 mod attacks;
 mod check_nginx;
 mod clients_grpc;
