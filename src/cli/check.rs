@@ -1,15 +1,19 @@
-//! `linkgate check`: reads the configuration and tries its expectations. Starts nothing.
+//! `linkgate check`: reads the configuration and the certificates for upstreams, and tries the expectations. Starts
+//! nothing.
 
 use super::Failure;
 use super::output;
 use crate::clock::Clock;
 use crate::config::{Loaded, Mistakes};
+use crate::proxy::Connectors;
 
 /// The file was read without a mistake before this is called.
 pub fn run(loaded: &Loaded) -> Result<(), Failure> {
     if let Some(unmet) = unmet(loaded) {
         return Err(Failure::Usage(unmet));
     }
+    Connectors::new(&loaded.judge_sites())
+        .map_err(|error| Failure::Usage(format!("{}: {error}", loaded.file.display())))?;
     let count = |number: usize, noun: &str| format!("{number} {noun}{}", if number == 1 { "" } else { "s" });
     let apps = loaded.sites.iter().map(|site| site.site.apps.len()).sum();
     output::line(&format!(

@@ -3,6 +3,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use axum::Router;
@@ -23,6 +26,8 @@ use crate::mail::Mailers;
 use crate::mail::Memory;
 use crate::mail::Outbox;
 use crate::policy::Sites;
+use crate::proxy::Checks;
+use crate::proxy::Connectors;
 use crate::random::Random;
 use crate::serve::Check;
 use crate::serve::Health;
@@ -56,6 +61,8 @@ pub struct Gateway {
     server: Server<Gate>,
     mailers: Mailers,
     sites: watch::Sender<Arc<Sites>>,
+    /// Of the endpoints in force.
+    checks: Mutex<Checks>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     fixed: Vec<(&'static str, String)>,
@@ -107,7 +114,8 @@ impl Gateway {
         );
         let tasks =
             vec![tokio::spawn(housekeeping.run(seen, stopped.clone())), tokio::spawn(outbox.run(stopped))];
-        Ok(Self { shared, server, mailers, sites, stop, tasks, fixed: fixed(loaded) })
+        let checks = Mutex::new(built.connectors.watch());
+        Ok(Self { shared, server, mailers, sites, checks, stop, tasks, fixed: fixed(loaded) })
     }
 
     /// Builds everything anew beside the old and swaps it in, or leaves the old and says why.
@@ -127,12 +135,18 @@ impl Gateway {
         }
         let built = self.shared.build(loaded)?;
         let tls = rooms::tls(loaded);
+        self.checks().hand_over(&built.connectors);
         self.server.swap(Arc::new(built.gate), tls).await.map_err(|error| error.to_string())?;
+        *self.checks() = built.connectors.watch();
         self.mailers.replace(built.mailers);
         self.sites.send_replace(built.sites);
         // Rights may have been taken away: every verdict is made anew.
         self.shared.standing.bump();
         Ok(())
+    }
+
+    fn checks(&self) -> MutexGuard<'_, Checks> {
+        self.checks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The server, for its addresses and its watchdog.
@@ -174,6 +188,7 @@ fn fixed(loaded: &Loaded) -> Vec<(&'static str, String)> {
 /// What one configuration makes.
 struct Built {
     gate: Gate,
+    connectors: Arc<Connectors>,
     sites: Arc<Sites>,
     mailers: HashMap<String, crate::mail::Mailer>,
 }
@@ -192,6 +207,8 @@ impl Shared {
             random: self.random.clone(),
             prefix: loaded.prefix.clone(),
         });
+        let proxy = rooms::proxy(loaded, &sites)?;
+        let connectors = Arc::clone(&proxy.connectors);
         let gate = Gate::new(Parts {
             sites: Arc::clone(&sites),
             settings,
@@ -199,7 +216,7 @@ impl Shared {
             trust: rooms::trust(&loaded.trusted_proxies),
             max_staleness: MAX_STALENESS,
             access_log: loaded.log.access,
-            proxy: rooms::proxy(loaded),
+            proxy,
             standing: Arc::clone(&self.standing),
             keys: Arc::clone(&self.keys),
             extra: self.extra.map(|extra| extra(self.memory.clone(), Arc::clone(&login))),
@@ -207,7 +224,7 @@ impl Shared {
             clock: self.clock.clone(),
             random: self.random.clone(),
         });
-        Ok(Built { gate, sites, mailers })
+        Ok(Built { gate, connectors, sites, mailers })
     }
 
     fn health(&self) -> Health {
@@ -224,3 +241,6 @@ impl Shared {
 pub(super) fn decode(texts: &[crate::secret::Secret<String>]) -> Result<Vec<MasterSecret>, String> {
     texts.iter().map(|text| MasterSecret::decode(text.expose()).map_err(|error| error.to_string())).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,14 +41,16 @@ pub fn trust(peers: &Trusted) -> Trust {
     Trust { networks: peers.networks.clone(), private: false, unix: peers.unix }
 }
 
-/// The pools'.
-pub fn proxy(loaded: &Loaded) -> proxy::Settings {
-    proxy::Settings {
+/// The pools', and what is needed to connect to every upstream: its files are read here.
+pub fn proxy(loaded: &Loaded, sites: &Sites) -> Result<proxy::Settings, String> {
+    let connectors = proxy::Connectors::new(sites).map_err(|error| error.to_string())?;
+    Ok(proxy::Settings {
         pool_idle: POOL_IDLE,
         max_idle_per_upstream: POOL_SIZE,
         via_name: "linkgate".to_owned(),
         body_timeout: loaded.limits.body_timeout,
-    }
+        connectors,
+    })
 }
 
 /// Certificates.

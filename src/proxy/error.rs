@@ -4,11 +4,15 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use super::tls;
+
 /// Why a request was not forwarded, or an answer broke off.
 #[derive(Debug)]
 pub enum ForwardError {
     /// No connection to the upstream: refused, unreachable, or its name is unknown.
     Refused(io::Error),
+    /// A connection, but no trust: the handshake of TLS failed. Names the endpoint, what is wrong, and the cure.
+    Tls(String),
     /// No connection within `connect_timeout`, name look-up included.
     ConnectTimeout,
     /// No answer within `response_timeout`, or a body that stood still for `idle_timeout`.
@@ -32,8 +36,27 @@ pub enum ForwardError {
 }
 
 impl ForwardError {
+    /// The same once more, for others who waited for the same connection.
+    pub(super) fn copy(&self) -> Self {
+        match self {
+            Self::Refused(error) => Self::Refused(io::Error::new(error.kind(), error.to_string())),
+            Self::Tls(why) => Self::Tls(why.clone()),
+            Self::Broken(why) => Self::Broken(why.clone()),
+            Self::ConnectTimeout => Self::ConnectTimeout,
+            other => Self::Broken(other.to_string()),
+        }
+    }
+
     /// From hyper's error on the upstream's connection, with what lies below it.
     pub(super) fn broken(error: &hyper::Error) -> Self {
+        // TLS 1.3 lets an app refuse our certificate when the handshake is over for us.
+        let mut below = error.source();
+        while let Some(cause) = below {
+            if let Some(why) = cause.downcast_ref::<io::Error>().and_then(tls::explain) {
+                return Self::Tls(why);
+            }
+            below = cause.source();
+        }
         Self::Broken(chain(error))
     }
 }
@@ -59,6 +82,7 @@ impl fmt::Display for ForwardError {
                     "the app cannot be reached ({error}); check that it runs and the upstream's address"
                 )
             }
+            Self::Tls(why) => write!(f, "the app cannot be trusted or does not trust us: {why}"),
             Self::ConnectTimeout => {
                 f.write_str("the app does not take connections; check its address or raise connect_timeout")
             }
@@ -87,7 +111,8 @@ impl Error for ForwardError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Refused(error) => Some(error),
-            Self::ConnectTimeout
+            Self::Tls(_)
+            | Self::ConnectTimeout
             | Self::ResponseTimeout
             | Self::Broken(_)
             | Self::BodyTooLarge

@@ -1,21 +1,30 @@
 //! Passes what policy permitted on to the app, and the app's answer back. Decides nothing about who may pass, keeps
 //! no session, writes no error page. One [`Proxy`] a worker; nothing here crosses threads.
 
+mod balance;
+mod connect;
+mod connectors;
 #[cfg(feature = "bench")]
 mod bench;
 mod cookies;
 mod error;
+mod exchange;
 mod fold;
 mod forwarded;
 mod frames;
+mod h2;
 mod handling;
+mod health;
 mod hop;
 mod identity;
+mod link;
 mod open;
 mod patience;
 mod pool;
+mod reach;
 mod stream;
 mod switch;
+mod tls;
 mod trailers;
 mod tunnel;
 mod upgrade;
@@ -27,7 +36,7 @@ mod way;
 mod tests;
 
 use std::net::IpAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -44,8 +53,11 @@ use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper::ext::ReasonPhrase;
 
+pub use connectors::ConnectorError;
+pub use connectors::Connectors;
 pub use error::ForwardError;
 pub use handling::{basic_user, kept_from_answers, kept_from_requests, stripped};
+pub use health::Checks;
 pub use identity::IdentityHeaderValues;
 pub use open::Hold;
 pub use open::Order;
@@ -59,15 +71,14 @@ use crate::identity::CookieNames;
 use crate::policy::App;
 use crate::policy::Handling;
 use crate::policy::Permitted;
-use crate::policy::RouteLimits;
 use crate::policy::Target;
-use crate::policy::Upstream;
 use crate::random::Random;
+use balance::Dice;
+use balance::Group;
+use connectors::Addresses;
 use forwarded::Via;
-use pool::Pool;
-use upload::Flow;
+use pool::Sweeper;
 use upload::Upload;
-use upstream::Live;
 use way::Scratch;
 
 /// What a worker's proxy is told once.
@@ -81,6 +92,8 @@ pub struct Settings {
     pub via_name: String,
     /// How long a visitor's body may stand still.
     pub body_timeout: Duration,
+    /// The upstreams of the configuration in force.
+    pub connectors: Arc<Connectors>,
 }
 
 /// What the gate knows of one request beyond the request itself.
@@ -92,12 +105,12 @@ pub struct Visit<'a> {
     pub forwarded_for: Option<&'a str>,
     /// Whether the visitor came by https.
     pub secure: bool,
-    /// `host[:port]` as the visitor asked.
-    pub host: &'a str,
+    /// `host[:port]` as configured.
+    pub host: &'a HeaderValue,
     /// The port that the visitor came to.
-    pub port: u16,
+    pub port: &'a HeaderValue,
     /// Names the request in logs, ours and the app's.
-    pub request_id: &'a str,
+    pub request_id: &'a HeaderValue,
     /// Our cookies on this host.
     pub cookies: &'a CookieNames,
     /// Who asks, in the form of this route; `None`: unknown, every header is sent empty.
@@ -110,8 +123,12 @@ pub struct Visit<'a> {
 
 /// The way from one worker to all apps. Lives on a `LocalRuntime`.
 pub struct Proxy {
-    pool: Rc<Pool>,
+    groups: Vec<Group>,
+    /// From an upstream's address in memory to its group.
+    numbers: Addresses,
+    dice: Dice,
     via: Via,
+    visitors: forwarded::Addresses,
     body_timeout: Duration,
     scratch: Scratch,
     random: Random,
@@ -121,9 +138,14 @@ impl Proxy {
     /// A proxy without connections.
     #[must_use]
     pub fn new(settings: &Settings, random: &Random) -> Self {
+        let sweeper = Sweeper::new(settings.pool_idle, settings.max_idle_per_upstream);
+        let connectors = &settings.connectors;
         Self {
-            pool: Pool::new(settings.pool_idle, settings.max_idle_per_upstream),
+            groups: connectors.all().iter().map(|connector| Group::new(connector, &sweeper)).collect(),
+            numbers: connectors.numbers(),
+            dice: Dice::new(u64::from_ne_bytes(random.bytes())),
             via: Via::new(&settings.via_name),
+            visitors: forwarded::Addresses::new(),
             body_timeout: settings.body_timeout,
             scratch: Scratch::default(),
             random: random.clone(),
@@ -150,14 +172,12 @@ impl Proxy {
 
         let method = head.method.clone();
         let outgoing = self.outgoing(permitted, target, head, upload, &visit)?;
-        let (live, answer) =
-            self.exchange(permitted.upstream(), outgoing, flow.as_deref(), &route.limits).await?;
+        let (link, answer) = self.exchange(permitted.upstream(), outgoing, flow.as_ref(), route).await?;
         let (head_back, body) = answer.into_parts();
         if head_back.status.is_informational() {
             return Err(ForwardError::Broken("it switched protocols unasked".to_owned()));
         }
-        let stream =
-            Stream::new(body, live, Rc::clone(&self.pool), app.clone(), flow, route.limits.idle_timeout);
+        let stream = Stream::new(body, link, app.clone(), flow, route.limits.idle_timeout);
         Ok(incoming(head_back, stream, &method, &visit, &route.handling))
     }
 
@@ -188,43 +208,12 @@ impl Proxy {
         if wants_trailers {
             hop::offer_trailers(headers);
         }
-        forwarded::set(headers, visit);
+        forwarded::set(headers, visit, &self.visitors);
         self.via.append(headers, head.version);
         set_identity(headers, permitted, visit);
         frame(&mut outgoing, declared, &head.method);
         *outgoing.method_mut() = head.method;
         Ok(outgoing)
-    }
-
-    /// Asks on an idle connection, else on a new one. Once more on a new one when the idle one turns out closed and
-    /// nothing can have happened twice (RFC 9110 §9.2.2).
-    async fn exchange(
-        &self,
-        upstream: &Upstream,
-        request: Request<Upload>,
-        flow: Option<&Flow>,
-        limits: &RouteLimits,
-    ) -> Result<(Box<Live>, Response<Incoming>), ForwardError> {
-        let Some(endpoint) = upstream.endpoints.first() else {
-            return Err(ForwardError::Broken("no endpoint".to_owned()));
-        };
-        let blame = |error| flow.and_then(Flow::failure).unwrap_or(error);
-        let mut request = request;
-        if let Some(mut live) = self.pool.take(endpoint) {
-            let spare = spare(&request);
-            match live.ask(request, flow, limits.response_timeout).await {
-                Ok(answer) => return Ok((live, answer)),
-                Err(unanswered) => match unanswered.unsent.or(spare.filter(|_| unanswered.silent)) {
-                    Some(again) => request = again,
-                    None => return Err(blame(unanswered.error)),
-                },
-            }
-        }
-        let mut live = Live::open(endpoint, limits.connect_timeout).await?;
-        match live.ask(request, flow, limits.response_timeout).await {
-            Ok(answer) => Ok((live, answer)),
-            Err(unanswered) => Err(blame(unanswered.error)),
-        }
     }
 }
 
@@ -261,7 +250,7 @@ fn set_identity(headers: &mut HeaderMap, permitted: &Permitted, visit: &Visit<'_
     let named = permitted.identity().is_some();
     match visit.identity.filter(|_| named) {
         Some(values) => identity::set(headers, values, visit.assertion),
-        None => identity::set(headers, &IdentityHeaderValues::empty(&permitted.route().identity), None),
+        None => identity::set_nobody(headers, &permitted.route().identity),
     }
 }
 
@@ -294,21 +283,20 @@ fn frame_answer(answer: &mut Response<Stream>, length: Option<HeaderValue>, meth
     } else if described {
         length.filter(|value| value.to_str().is_ok_and(|text| text.parse::<u64>().is_ok()))
     } else {
-        answer.body().size_hint().exact().map(HeaderValue::from)
+        // The app's own spelling where it is the one we would use.
+        let exact = answer.body().size_hint().exact();
+        exact.map(|exact| {
+            length.filter(|said| spells(said, exact)).unwrap_or_else(|| HeaderValue::from(exact))
+        })
     };
     if let Some(length) = length {
         answer.headers_mut().insert(header::CONTENT_LENGTH, length);
     }
 }
 
-/// A copy for a second try, of requests that may be repeated.
-fn spare(request: &Request<Upload>) -> Option<Request<Upload>> {
-    if !request.method().is_idempotent() || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut copy = Request::new(Upload::none());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+/// Whether a field value is this number, in digits alone.
+fn spells(value: &HeaderValue, number: u64) -> bool {
+    let digits = value.as_bytes();
+    let plain = digits.iter().all(u8::is_ascii_digit) && (digits.first() != Some(&b'0') || number == 0);
+    plain && value.to_str().is_ok_and(|text| text.parse() == Ok(number))
 }

@@ -1,9 +1,8 @@
-//! Idle connections of one worker. Hands out the newest that is whole and quiet, never waits, and never takes back one
-//! that was not read to its end.
+//! Idle HTTP/1 connections of one worker. Hands out the newest that is whole and quiet, never waits, and never takes
+//! back one that was not read to its end.
 
 use std::cell::Cell;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::rc::Weak;
 use std::time::Duration;
@@ -11,18 +10,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio::time::sleep;
 
+use super::balance::Backend;
 use super::upstream::Live;
-use crate::policy::Endpoint;
 
 /// How often idle connections are looked at while there are any.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// The idle connections, by upstream, oldest first.
-pub(super) struct Pool {
-    idle: RefCell<HashMap<Endpoint, Vec<Idle>>>,
-    max_age: Duration,
-    max_idle: usize,
-    sweeping: Cell<bool>,
+/// The idle connections of one endpoint, oldest first.
+#[derive(Default)]
+pub(super) struct Shelf {
+    idle: RefCell<Vec<Idle>>,
+    /// Whether the sweeper knows of it.
+    listed: Cell<bool>,
 }
 
 struct Idle {
@@ -36,37 +35,57 @@ impl Idle {
     }
 }
 
-impl Pool {
-    pub(super) fn new(max_age: Duration, max_idle: usize) -> Rc<Self> {
-        Rc::new(Self { idle: RefCell::new(HashMap::new()), max_age, max_idle, sweeping: Cell::new(false) })
-    }
-
+impl Shelf {
     /// The newest connection that is ready; those found broken on the way are closed.
-    pub(super) fn take(&self, endpoint: &Endpoint) -> Option<Box<Live>> {
+    pub(super) fn take(&self, sweeper: &Sweeper) -> Option<Box<Live>> {
         loop {
-            let mut newest = self.idle.borrow_mut().get_mut(endpoint)?.pop()?;
-            if newest.is_good(self.max_age) {
+            let mut newest = self.idle.borrow_mut().pop()?;
+            if newest.is_good(sweeper.max_age) {
                 return Some(newest.live);
             }
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.idle.borrow().len()
+    }
+}
+
+/// Closes what lies idle for too long, at all endpoints of one worker.
+pub(super) struct Sweeper {
+    max_age: Duration,
+    max_idle: usize,
+    /// Endpoints that may have something to close.
+    listed: RefCell<Vec<Weak<Backend>>>,
+    sweeping: Cell<bool>,
+}
+
+impl Sweeper {
+    pub(super) fn new(max_age: Duration, max_idle: usize) -> Rc<Self> {
+        Rc::new(Self { max_age, max_idle, listed: RefCell::default(), sweeping: Cell::new(false) })
+    }
+
     /// Takes a connection back, or closes it where it is not free.
-    pub(super) fn put(self: &Rc<Self>, mut live: Box<Live>) {
+    pub(super) fn put(self: &Rc<Self>, backend: &Rc<Backend>, mut live: Box<Live>) {
         if self.max_idle == 0 || !live.is_free() {
             return;
         }
-        let since = Instant::now();
-        let mut idle = self.idle.borrow_mut();
-        if let Some(shelf) = idle.get_mut(&live.endpoint) {
-            if shelf.len() >= self.max_idle {
-                shelf.remove(0);
-            }
-            shelf.push(Idle { live, since });
-        } else {
-            idle.insert(live.endpoint.clone(), vec![Idle { live, since }]);
+        let shelf = &backend.shelf;
+        let mut idle = shelf.idle.borrow_mut();
+        if idle.len() >= self.max_idle {
+            idle.remove(0);
         }
+        idle.push(Idle { live, since: Instant::now() });
         drop(idle);
+        self.list(backend);
+    }
+
+    /// Looks after an endpoint until it has nothing left that could be closed.
+    pub(super) fn list(self: &Rc<Self>, backend: &Rc<Backend>) {
+        if !backend.shelf.listed.replace(true) {
+            self.listed.borrow_mut().push(Rc::downgrade(backend));
+        }
         if !self.sweeping.replace(true) {
             tokio::task::spawn_local(sweep(Rc::downgrade(self), SWEEP.min(self.max_age)));
         }
@@ -74,27 +93,28 @@ impl Pool {
 
     /// Closes what is too old or was hung up. Returns whether anything is left.
     fn tidy(&self) -> bool {
-        let mut idle = self.idle.borrow_mut();
-        idle.retain(|_, shelf| {
-            shelf.retain_mut(|idle| idle.is_good(self.max_age));
-            !shelf.is_empty()
+        let mut listed = self.listed.take();
+        listed.retain(|backend| {
+            let Some(backend) = backend.upgrade() else { return false };
+            let mut idle = backend.shelf.idle.borrow_mut();
+            idle.retain_mut(|idle| idle.is_good(self.max_age));
+            let keep = backend.lanes.tidy(self.max_age) || !idle.is_empty();
+            backend.shelf.listed.set(keep);
+            keep
         });
-        !idle.is_empty()
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.idle.borrow().values().map(Vec::len).sum()
+        let mut now = self.listed.borrow_mut();
+        now.append(&mut listed);
+        !now.is_empty()
     }
 }
 
-/// Runs while connections are idle; ends with the pool.
-async fn sweep(pool: Weak<Pool>, every: Duration) {
+/// Runs while connections are idle; ends with the proxy.
+async fn sweep(sweeper: Weak<Sweeper>, every: Duration) {
     loop {
         sleep(every).await;
-        let Some(pool) = pool.upgrade() else { return };
-        if !pool.tidy() {
-            pool.sweeping.set(false);
+        let Some(sweeper) = sweeper.upgrade() else { return };
+        if !sweeper.tidy() {
+            sweeper.sweeping.set(false);
             return;
         }
     }

@@ -16,20 +16,19 @@ use hyper::body::SizeHint;
 use tokio::time::Instant;
 
 use super::ForwardError;
+use super::connect::Version;
 use super::error::chain;
+use super::link::Link;
 use super::patience::Patience;
-use super::pool::Pool;
 use super::trailers;
 use super::upload::Flow;
-use super::upstream::Live;
 use crate::policy::App;
 
 /// The body of a forwarded answer.
 pub struct Stream {
     body: Incoming,
     /// `None` once the connection went back or was closed.
-    live: Option<Box<Live>>,
-    pool: Rc<Pool>,
+    link: Option<Link>,
     app: Arc<App>,
     /// The visitor's body, which may still be flowing.
     flow: Option<Rc<Flow>>,
@@ -43,8 +42,7 @@ type Piece = Option<Result<Frame<Bytes>, ForwardError>>;
 impl Stream {
     pub(super) fn new(
         body: Incoming,
-        live: Box<Live>,
-        pool: Rc<Pool>,
+        link: Link,
         app: Arc<App>,
         flow: Option<Rc<Flow>>,
         idle: Duration,
@@ -52,7 +50,7 @@ impl Stream {
         let moved = Instant::now();
         let patience = Patience::new(idle);
         let ended = body.is_end_stream();
-        let mut stream = Self { body, live: Some(live), pool, app, flow, patience, moved, ended };
+        let mut stream = Self { body, link: Some(link), app, flow, patience, moved, ended };
         if ended {
             stream.give_back();
         }
@@ -61,16 +59,28 @@ impl Stream {
 
     fn give_back(&mut self) {
         self.ended = true;
-        if let Some(live) = self.live.take() {
-            self.pool.put(live);
+        if let Some(link) = self.link.take() {
+            link.give_back();
         }
+        self.stop_upload();
     }
 
     fn fail(&mut self, error: ForwardError) -> Poll<Piece> {
         self.ended = true;
-        self.live = None;
+        self.link = None;
         let cause = self.flow.as_ref().and_then(|flow| flow.failure());
+        self.stop_upload();
         Poll::Ready(Some(Err(cause.unwrap_or(error))))
+    }
+
+    fn is_shared(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| link.version() == Version::Http2)
+    }
+
+    fn stop_upload(&self) {
+        if let Some(flow) = &self.flow {
+            flow.stop();
+        }
     }
 
     /// The next piece: what has arrived already, else what the connection brings when it is driven.
@@ -79,15 +89,15 @@ impl Stream {
         if first.is_ready() {
             return first;
         }
-        let Some(live) = &mut self.live else { return Poll::Pending };
-        if live.drive(cx).is_ready() {
-            self.live = None;
+        let Some(link) = &mut self.link else { return Poll::Pending };
+        if link.drive(cx).is_ready() {
+            self.link = None;
         }
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
-        if self.live.is_none() {
+        if self.link.is_none() {
             return self.fail(ForwardError::Broken("the connection ended within the body".to_owned()));
         }
         let mut since = self.moved;
@@ -104,6 +114,12 @@ impl Stream {
     }
 }
 
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.stop_upload();
+    }
+}
+
 impl Body for Stream {
     type Data = Bytes;
     type Error = ForwardError;
@@ -114,6 +130,10 @@ impl Body for Stream {
         }
         match self.pull(cx) {
             Poll::Pending => self.wait(cx),
+            // hyper reads an HTTP/2 reset without error as an end; only a true end may end what we send on.
+            Poll::Ready(None) if !self.body.is_end_stream() && self.is_shared() => {
+                self.fail(ForwardError::Broken("it reset the stream within the body".to_owned()))
+            }
             Poll::Ready(None) => {
                 self.give_back();
                 Poll::Ready(None)

@@ -30,7 +30,10 @@ use hyper_util::rt::TokioIo;
 use super::ForwardError;
 use super::Proxy;
 use super::Visit;
+use super::balance::Busy;
+use super::connect::Socket;
 use super::cookies;
+use super::handling;
 use super::hop;
 use super::incoming;
 use super::open::Hold;
@@ -39,9 +42,8 @@ use super::stream::Stream;
 use super::tunnel::Joined;
 use super::upgrade::Wish;
 use super::upload::Upload;
-use super::upstream::Live;
-use super::upstream::Socket;
 use super::way::Scratch;
+use crate::policy::Handling;
 use crate::policy::Permitted;
 use crate::policy::Target;
 
@@ -65,6 +67,8 @@ pub struct Tunnel {
     kept: Extensions,
     app: Socket,
     early: Bytes,
+    /// Counts the tunnel at its endpoint.
+    busy: Busy,
     frames: bool,
     scratch: Scratch,
     mask: [u8; 4],
@@ -90,39 +94,25 @@ impl Proxy {
         let (mut head, _empty) = request.into_parts();
         let kept = std::mem::take(&mut head.extensions);
         let key = wish.is_by_connect().then(|| STANDARD.encode(self.random.bytes::<16>()));
-        let outgoing = self.asking(permitted, target, wish, key.as_deref(), head, &visit)?;
+        let mut outgoing = self.asking(permitted, target, wish, key.as_deref(), head, &visit)?;
 
-        let limits = &permitted.route().limits;
-        let Some(endpoint) = permitted.upstream().endpoints.first() else {
-            return Err(ForwardError::Broken("no endpoint".to_owned()));
-        };
-        let mut live = Live::open(endpoint, limits.connect_timeout).await?;
-        let asked = live.ask(outgoing, None, limits.response_timeout).await;
+        let (limits, handling) = (&permitted.route().limits, &permitted.route().handling);
+        let mut fresh = self.open_http1(permitted.upstream(), limits).await?;
+        fresh.set_host(&mut outgoing, &handling.host);
+        let asked = fresh.ask(outgoing, None, limits.response_timeout).await;
         let (head, body) = asked.map_err(|unanswered| unanswered.error)?.into_parts();
         if head.status != StatusCode::SWITCHING_PROTOCOLS {
             refused(wish, &head)?;
-            let stream = Stream::new(
-                body,
-                live,
-                Rc::clone(&self.pool),
-                permitted.app().clone(),
-                None,
-                limits.idle_timeout,
-            );
-            return Ok(Switched::No(incoming(
-                head,
-                stream,
-                &Method::GET,
-                &visit,
-                &permitted.route().handling,
-            )));
+            let stream =
+                Stream::new(body, fresh.into_link(), permitted.app().clone(), None, limits.idle_timeout);
+            return Ok(Switched::No(incoming(head, stream, &Method::GET, &visit, handling)));
         }
         agrees(wish, key.as_deref(), &head.headers)?;
-        let (app, early) = live.into_socket().await?;
-        let answer = answer(wish, head, &visit);
+        let (app, early, busy) = fresh.into_socket().await?;
+        let answer = answer(wish, head, &visit, handling);
         let (scratch, mask) = (self.scratch.clone(), self.random.bytes());
         let frames = wish.is_websocket();
-        Ok(Switched::Yes(answer, Tunnel { visitor, kept, app, early, frames, scratch, mask }))
+        Ok(Switched::Yes(answer, Tunnel { visitor, kept, app, early, busy, frames, scratch, mask }))
     }
 
     /// The request as the app gets it: as any other, and the wish.
@@ -176,13 +166,14 @@ fn agrees(wish: &Wish, key: Option<&str>, headers: &HeaderMap) -> Result<(), For
 }
 
 /// The answer as the visitor gets it.
-fn answer(wish: &Wish, head: response::Parts, visit: &Visit<'_>) -> Response<()> {
+fn answer(wish: &Wish, head: response::Parts, visit: &Visit<'_>, handling: &Handling) -> Response<()> {
     let mut answer = Response::new(());
     *answer.headers_mut() = head.headers;
     let headers = answer.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
     hop::strip(headers);
     cookies::clean_answer(headers, visit.cookies);
+    handling::answer(headers, handling);
     if wish.is_by_connect() {
         headers.remove(&ACCEPT);
     } else {
@@ -196,7 +187,7 @@ fn answer(wish: &Wish, head: response::Parts, visit: &Visit<'_>) -> Response<()>
 impl Tunnel {
     /// Runs the tunnel to its end, once the visitor's side has left HTTP too.
     pub async fn run(self, hold: Rc<Hold>, tenths: Tenths) {
-        let Self { mut visitor, kept, app, early, frames, scratch, mask } = self;
+        let Self { mut visitor, kept, app, early, busy, frames, scratch, mask } = self;
         let upgraded = poll_fn(|cx| {
             hold.attend(cx);
             if hold.order().is_some() {
@@ -208,6 +199,6 @@ impl Tunnel {
         drop(visitor);
         let visitor = TokioIo::new(upgraded);
         Joined::new(visitor, (app, &early), frames, scratch, (hold, tenths), mask).await;
-        drop(kept);
+        drop((kept, busy));
     }
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
+use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,11 +29,37 @@ pub(super) struct Flow {
     pub(super) moved: Cell<Instant>,
     /// True while the visitor, not the app, is to blame for a pause.
     pub(super) waiting: Cell<bool>,
+    /// Whether the app has got all of it, or will get no more.
+    pub(super) ended: Cell<bool>,
     /// Why the upload ended early; `None`: it did not.
     failure: Cell<Option<ForwardError>>,
+    /// Nobody waits for the answer any more.
+    stopped: Cell<bool>,
+    /// Whom to wake to see that.
+    reader: Cell<Option<Waker>>,
 }
 
 impl Flow {
+    fn new() -> Rc<Self> {
+        Rc::new(Self {
+            moved: Cell::new(Instant::now()),
+            waiting: Cell::new(false),
+            ended: Cell::new(false),
+            failure: Cell::new(None),
+            stopped: Cell::new(false),
+            reader: Cell::new(None),
+        })
+    }
+
+    /// The answer is over: what is still to come is not sent. On a connection of its own that ends the connection; on a
+    /// shared one it has to be said.
+    pub(super) fn stop(&self) {
+        self.stopped.set(true);
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
     /// Takes the reason for which the upload ended early.
     pub(super) fn failure(&self) -> Option<ForwardError> {
         self.failure.take()
@@ -56,7 +83,10 @@ struct Flowing {
 
 /// The upload was cut; the reason is in [`Flow`].
 #[derive(Debug)]
-pub(super) struct Cut;
+pub(super) struct Cut(
+    /// The word for it in HTTP/2.
+    h2::Error,
+);
 
 impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,7 +94,11 @@ impl fmt::Display for Cut {
     }
 }
 
-impl std::error::Error for Cut {}
+impl std::error::Error for Cut {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
 
 impl Upload {
     /// No body.
@@ -87,11 +121,7 @@ impl Upload {
         if max.is_some_and(|max| body.size_hint().lower() > max) {
             return Err(ForwardError::BodyTooLarge);
         }
-        let flow = Rc::new(Flow {
-            moved: Cell::new(Instant::now()),
-            waiting: Cell::new(false),
-            failure: Cell::new(None),
-        });
+        let flow = Flow::new();
         let patience = Patience::new(pause);
         let app = Arc::clone(app);
         Ok(Self(Some(Box::new(Flowing { body, flow, app, left: max, patience, http2, ended: false }))))
@@ -107,12 +137,15 @@ impl Flowing {
     fn cut(&mut self, why: ForwardError) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         self.ended = true;
         self.flow.failure.set(Some(why));
-        Poll::Ready(Some(Err(Cut)))
+        Poll::Ready(Some(Err(Cut(h2::Reason::CANCEL.into()))))
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         if self.ended {
             return Poll::Ready(None);
+        }
+        if self.flow.stopped.get() {
+            return self.cut(ForwardError::Broken("it answered before it had everything".to_owned()));
         }
         let frame = match Pin::new(&mut self.body).poll_frame(cx) {
             Poll::Ready(frame) => frame,
@@ -121,6 +154,7 @@ impl Flowing {
                 if !self.flow.waiting.replace(true) {
                     self.flow.moved.set(Instant::now());
                 }
+                self.flow.reader.set(Some(cx.waker().clone()));
                 return match self.patience.poll(cx, self.flow.moved.get()) {
                     Poll::Ready(()) => self.cut(ForwardError::BodyTimeout),
                     Poll::Pending => Poll::Pending,
@@ -150,6 +184,12 @@ impl Flowing {
             }
         }
         Poll::Ready(Some(Ok(trailers::clean_request(frame, &self.app))))
+    }
+}
+
+impl Drop for Flowing {
+    fn drop(&mut self) {
+        self.flow.ended.set(true);
     }
 }
 

@@ -1,5 +1,5 @@
-//! One HTTP/1 connection to an app: opening it, driving it, and knowing whether it may serve again. Whoever holds it
-//! polls it; dropping it closes the socket, so that the app learns at once that nobody listens any more.
+//! One HTTP/1 connection to an app: driving it, and knowing whether it may serve again. Whoever holds it polls it;
+//! dropping it closes the socket, so that the app learns at once that nobody listens any more.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -21,27 +21,22 @@ use hyper_util::rt::TokioIo;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tokio::time::timeout;
 
 use super::ForwardError;
+use super::connect::Socket;
 use super::patience::Patience;
 use super::upload::Flow;
 use super::upload::Upload;
-use crate::policy::Address;
-use crate::policy::Endpoint;
 
 /// An open connection with nobody else on it.
 pub(super) struct Live {
     sender: http1::SendRequest<Upload>,
-    connection: http1::Connection<TokioIo<Socket>, Upload>,
+    connection: http1::Connection<TokioIo<Listening>, Upload>,
     /// Whether a byte came in since the last request was handed over.
     heard: Rc<Cell<bool>>,
     /// hyper's future must not be polled after its end.
     ended: bool,
-    /// The pool's key.
-    pub(super) endpoint: Endpoint,
 }
 
 /// Why no answer came.
@@ -54,25 +49,16 @@ pub(super) struct Unanswered {
 }
 
 impl Live {
-    /// Connects, looking up the name anew each time.
-    pub(super) async fn open(endpoint: &Endpoint, limit: Duration) -> Result<Box<Self>, ForwardError> {
-        let Address::Tcp { host, port } = &endpoint.address else {
-            return Err(ForwardError::Broken("no TCP".to_owned()));
-        };
-        let connecting = TcpStream::connect((host.as_str(), *port));
-        let tcp = timeout(limit, connecting)
-            .await
-            .map_err(|_| ForwardError::ConnectTimeout)?
-            .map_err(ForwardError::Refused)?;
-        tcp.set_nodelay(true).map_err(ForwardError::Refused)?;
+    /// Speaks HTTP/1.1 on a fresh socket.
+    pub(super) async fn begin(socket: Socket) -> Result<Box<Self>, ForwardError> {
         let heard = Rc::new(Cell::new(false));
-        let socket = Socket { tcp, heard: Rc::clone(&heard) };
+        let socket = Listening { socket, heard: Rc::clone(&heard) };
         let (sender, connection) = http1::Builder::new()
             .writev(false)
             .handshake(TokioIo::new(socket))
             .await
             .map_err(|error| ForwardError::broken(&error))?;
-        Ok(Box::new(Self { sender, connection, heard, ended: false, endpoint: endpoint.clone() }))
+        Ok(Box::new(Self { sender, connection, heard, ended: false }))
     }
 
     /// Sends a request and waits for the answer's headers, `limit` at most since the request's body last moved.
@@ -135,7 +121,7 @@ impl Live {
             end.map_err(|error| ForwardError::broken(&error))?;
         }
         let parts = self.connection.into_parts();
-        Ok((parts.io.into_inner(), parts.read_buf))
+        Ok((parts.io.into_inner().socket, parts.read_buf))
     }
 
     /// Whether the connection is whole, quiet and waits for a request: nothing unread, nothing unsent.
@@ -146,19 +132,19 @@ impl Live {
 }
 
 /// A socket that remembers whether it was spoken to.
-pub(super) struct Socket {
-    tcp: TcpStream,
+struct Listening {
+    socket: Socket,
     heard: Rc<Cell<bool>>,
 }
 
-impl AsyncRead for Socket {
+impl AsyncRead for Listening {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let outcome = Pin::new(&mut self.tcp).poll_read(cx, buf);
+        let outcome = Pin::new(&mut self.socket).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.heard.set(true);
         }
@@ -166,16 +152,16 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl AsyncWrite for Listening {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(cx, buf)
+        Pin::new(&mut self.socket).poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_flush(cx)
+        Pin::new(&mut self.socket).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_shutdown(cx)
+        Pin::new(&mut self.socket).poll_shutdown(cx)
     }
 }

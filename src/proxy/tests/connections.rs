@@ -23,7 +23,7 @@ fn a_connection_read_to_its_end_serves_the_next_visitor() {
         app.until("\r\n\r\n").await;
         app.say("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n").await;
         head.until("\r\n\r\n").await;
-        assert_eq!(house.proxy.pool.len(), 1);
+        assert_eq!(house.idle(), 1);
     });
 }
 
@@ -38,7 +38,7 @@ fn a_visitor_who_leaves_half_way_closes_the_connection_to_the_app() {
         visitor.until("half").await;
         drop(visitor);
         assert_eq!(app.rest().await, "");
-        assert_eq!(house.proxy.pool.len(), 0);
+        assert_eq!(house.idle(), 0);
         // Before the headers, too.
         let mut visitor = house.visitor().await;
         visitor.say(GET).await;
@@ -77,7 +77,7 @@ fn an_answer_before_the_upload_has_ended_closes_the_connection() {
         app.say(OK).await;
         visitor.until("ok").await;
         assert_eq!(app.rest().await, "");
-        assert_eq!(house.proxy.pool.len(), 0);
+        assert_eq!(house.idle(), 0);
     });
 }
 
@@ -166,7 +166,7 @@ fn bodies_flow_piece_by_piece_in_both_directions() {
         app.until("0\r\n\r\n").await;
         app.say("0\r\n\r\n").await;
         visitor.until("0\r\n\r\n").await;
-        assert_eq!(house.proxy.pool.len(), 1);
+        assert_eq!(house.idle(), 1);
     });
 }
 
@@ -206,6 +206,6 @@ fn an_idle_connection_is_closed_in_time() {
     in_house(plan, async |house| {
         let (_visitor, mut app) = house.warm().await;
         assert_eq!(app.rest().await, "");
-        assert_eq!(house.proxy.pool.len(), 0);
+        assert_eq!(house.idle(), 0);
     });
 }

@@ -42,6 +42,7 @@ use crate::policy::Site;
 use crate::policy::Target;
 use crate::policy::Upstream;
 use crate::policy::decide;
+use crate::proxy::Connectors;
 use crate::proxy::ForwardError;
 use crate::proxy::IdentityHeaderValues;
 use crate::proxy::Proxy;
@@ -62,6 +63,8 @@ pub(super) struct Plan {
     pub(super) identity: IdentityHeaders,
     pub(super) signed_in: bool,
     pub(super) http2: bool,
+    /// The upstream, given the port that the app listens on.
+    pub(super) upstream: fn(u16) -> Upstream,
 }
 
 impl Plan {
@@ -72,6 +75,7 @@ impl Plan {
                 max_idle_per_upstream: 8,
                 via_name: "linkgate".into(),
                 body_timeout: LONG,
+                connectors: Arc::default(),
             },
             limits: RouteLimits {
                 max_body: Some(1000),
@@ -82,6 +86,7 @@ impl Plan {
             identity: IdentityHeaders::Remote,
             signed_in: true,
             http2: false,
+            upstream: |port| Upstream::http("127.0.0.1", port),
         }
     }
 }
@@ -105,6 +110,12 @@ impl House {
     pub(super) async fn app(&self) -> Wire {
         let accepted = timeout(PATIENCE, self.app.as_ref().unwrap().accept()).await;
         Wire::new(accepted.expect("the proxy opens a connection").unwrap().0)
+    }
+
+    /// Idle connections to the app.
+    pub(super) fn idle(&self) -> usize {
+        let backends = self.proxy.groups.iter().flat_map(|group| &group.backends);
+        backends.map(|backend| backend.shelf.len()).sum()
     }
 
     pub(super) fn app_goes_away(&mut self) {
@@ -174,15 +185,20 @@ pub(super) fn in_house(plan: Plan, test: impl AsyncFnOnce(House)) {
         let port = app.local_addr().unwrap().port();
         let gateway = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = gateway.local_addr().unwrap();
+        let mut plan = plan;
+        let host = host(&plan, port);
+        let routes = host.app.as_ref().unwrap().routes();
+        let upstreams = routes.iter().map(|route| route.upstream.as_ref().unwrap());
+        plan.settings.connectors = Connectors::of(upstreams).unwrap();
         let proxy = Rc::new(Proxy::new(&plan.settings, &Random::seeded(7)));
-        let serving = tokio::task::spawn_local(serve(gateway, Rc::clone(&proxy), Rc::new(plan), port));
+        let (plan, host) = (Rc::new(plan), Rc::new(host));
+        let serving = tokio::task::spawn_local(serve(gateway, Rc::clone(&proxy), plan, host));
         test(House { app: Some(app), gateway: address, proxy }).await;
         serving.abort();
     });
 }
 
-async fn serve(gateway: TcpListener, proxy: Rc<Proxy>, plan: Rc<Plan>, port: u16) {
-    let host = Rc::new(host(&plan, port));
+async fn serve(gateway: TcpListener, proxy: Rc<Proxy>, plan: Rc<Plan>, host: Rc<Host>) {
     while let Ok((tcp, _)) = gateway.accept().await {
         let (proxy, host, http2, signed_in) =
             (Rc::clone(&proxy), Rc::clone(&host), plan.http2, plan.signed_in);
@@ -226,9 +242,9 @@ async fn answer(
         client: "192.0.2.7".parse().unwrap(),
         forwarded_for: None,
         secure: true,
-        host: "wiki.example.com",
-        port: 443,
-        request_id: "r-1",
+        host: &HeaderValue::from_static("wiki.example.com"),
+        port: &HeaderValue::from(443),
+        request_id: &HeaderValue::from_static("r-1"),
         cookies: &CookieNames::new("linkgate", true),
         identity: Some(&values),
         consumed_authorization: raw == "/bearer",
@@ -238,7 +254,9 @@ async fn answer(
         Ok(answer) => answer.map(Either::Left),
         Err(error) => {
             let status = match error {
-                ForwardError::Refused(_) | ForwardError::Broken(_) => StatusCode::BAD_GATEWAY,
+                ForwardError::Refused(_) | ForwardError::Tls(_) | ForwardError::Broken(_) => {
+                    StatusCode::BAD_GATEWAY
+                }
                 ForwardError::ConnectTimeout | ForwardError::ResponseTimeout => StatusCode::GATEWAY_TIMEOUT,
                 ForwardError::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
                 ForwardError::VisitorBody(_) | ForwardError::Path(_) | ForwardError::UpgradeBody => {
@@ -268,6 +286,7 @@ fn alice() -> Identity {
 fn host(plan: &Plan, port: u16) -> Host {
     let origin = Origin::parse("https://wiki.example.com").unwrap();
     let everyone = AllowList::parse(&["*".to_owned()]).unwrap();
+    let upstream = Arc::new((plan.upstream)(port));
     let route = |path: &str, identity: IdentityHeaders| {
         Arc::new(Route {
             path: PathPattern::parse(path).unwrap(),
@@ -277,7 +296,7 @@ fn host(plan: &Plan, port: u16) -> Host {
             allow: None,
             accept: Accept { session: true, bearer: true },
             identity,
-            upstream: Some(Arc::new(Upstream::http("127.0.0.1", port))),
+            upstream: Some(Arc::clone(&upstream)),
             limits: plan.limits.clone(),
             ignore_case: false,
             handling: crate::policy::Handling::default(),

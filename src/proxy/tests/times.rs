@@ -7,7 +7,7 @@ use super::house::SHORT;
 use super::house::in_house;
 use crate::policy::Upstream;
 use crate::proxy::ForwardError;
-use crate::proxy::upstream::Live;
+use crate::proxy::connect::Line;
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -29,11 +29,12 @@ fn an_app_that_takes_no_connections_is_given_up() {
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let port = socket.local_addr().unwrap().port();
         let _queue = socket.listen(0).unwrap();
-        let endpoint = Upstream::http("127.0.0.1", port).endpoints.remove(0);
+        let upstream = Upstream::http("127.0.0.1", port);
+        let line = Line::new(&upstream.endpoints[0], None, None).unwrap();
         let mut taken = Vec::new();
         let given_up = loop {
-            match Live::open(&endpoint, SHORT).await {
-                Ok(live) if taken.len() < 64 => taken.push(live),
+            match line.connect(false, SHORT).await {
+                Ok(socket) if taken.len() < 64 => taken.push(socket),
                 other => break other.err(),
             }
         };

@@ -1,0 +1,268 @@
+//! From a request to the headers of its answer: which endpoint, which connection, and what may be tried again. Never
+//! sends twice what may have been heard once, but where asking again cannot hurt (RFC 9110 §9.2.2).
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use http::Response;
+use http::header;
+use hyper::body::Body as _;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use tokio::time::sleep;
+
+use super::ForwardError;
+use super::Proxy;
+use super::balance::Backend;
+use super::balance::Busy;
+use super::balance::Group;
+use super::link::Fresh;
+use super::link::Held;
+use super::link::Link;
+use super::link::dress;
+use super::link::set_host;
+use super::upload::Flow;
+use super::upload::Upload;
+use super::upstream::Live;
+use super::upstream::Unanswered;
+use crate::policy::Route;
+use crate::policy::RouteLimits;
+use crate::policy::Upstream;
+
+/// The first pause while an app refuses connections.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The longest.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// How often a request that was not sent at all is sent anew.
+const UNSENT: u32 = 3;
+
+impl Proxy {
+    /// Asks an endpoint of the upstream, by an idle connection where there is one.
+    pub(super) async fn exchange(
+        &self,
+        upstream: &Arc<Upstream>,
+        request: Request<Upload>,
+        flow: Option<&Rc<Flow>>,
+        route: &Route,
+    ) -> Result<(Link, Response<Incoming>), ForwardError> {
+        let group = self.group(upstream)?;
+        let Some(backend) = group.choose(&[], &self.dice) else { return Err(unlisted()) };
+        let mut request = request;
+        let mut round = Round::new(group);
+        // The usual case first: the endpoint has an idle connection, and answers.
+        if let Some(live) = backend.take() {
+            let mut link = Link::new(Held::Http1(live), Busy::new(Rc::clone(backend)));
+            set_host(&mut request, &route.handling.host, &backend.line);
+            let spare = spare(&request);
+            match link.ask(request, flow, route.limits.response_timeout).await {
+                Ok(answer) => {
+                    backend.record.answered();
+                    return Ok((link, answer));
+                }
+                Err(unanswered) => request = round.again(backend, true, spare, unanswered, flow)?,
+            }
+        } else {
+            round.next = Some(Rc::clone(backend));
+        }
+        Box::pin(self.labour(round, request, flow, route)).await
+    }
+
+    /// Asks one endpoint after the other, for as long as nothing was sent, or may be sent again.
+    async fn labour(
+        &self,
+        mut round: Round<'_>,
+        mut request: Request<Upload>,
+        flow: Option<&Rc<Flow>>,
+        route: &Route,
+    ) -> Result<(Link, Response<Incoming>), ForwardError> {
+        let (limits, wish) = (&route.limits, &route.handling.host);
+        let visitor = request.headers().get(header::HOST).cloned();
+        loop {
+            let backend = round.turn(self).await?;
+            let reached = backend.reach(round.fresh, flow.is_some(), limits.connect_timeout).await;
+            let (held, used) = match reached {
+                Ok(reached) => reached,
+                Err(error) => {
+                    round.failed(backend, error);
+                    continue;
+                }
+            };
+            let mut link = Link::new(held, Busy::new(Rc::clone(&backend)));
+            dress(&mut request, link.version(), &backend.line, wish, visitor.as_ref())?;
+            let spare = if round.may_repeat(used) { spare(&request) } else { None };
+            match link.ask(request, flow, limits.response_timeout).await {
+                Ok(answer) => {
+                    backend.record.answered();
+                    return Ok((link, answer));
+                }
+                Err(unanswered) => request = round.again(&backend, used, spare, unanswered, flow)?,
+            }
+        }
+    }
+
+    /// Opens a connection of its own for a request that wants to `Upgrade`: HTTP/1.1, to an endpoint chosen as for any
+    /// other request, the next one where it is refused, and after a wait where the upstream says so.
+    ///
+    /// # Errors
+    /// No endpoint takes connections, or TLS fails.
+    pub(super) async fn open_http1(
+        &self,
+        upstream: &Arc<Upstream>,
+        limits: &RouteLimits,
+    ) -> Result<Fresh, ForwardError> {
+        self.connect(&mut Round::new(self.group(upstream)?), limits).await
+    }
+
+    async fn connect(&self, round: &mut Round<'_>, limits: &RouteLimits) -> Result<Fresh, ForwardError> {
+        loop {
+            let backend = round.turn(self).await?;
+            match backend.line.connect(true, limits.connect_timeout).await {
+                Ok((socket, _)) => return Ok(Fresh::new(Live::begin(socket).await?, backend)),
+                Err(error) => round.failed(backend, error),
+            }
+        }
+    }
+
+    fn group(&self, upstream: &Arc<Upstream>) -> Result<&Group, ForwardError> {
+        let number = self.numbers.get(&Arc::as_ptr(upstream).addr());
+        number.and_then(|number| self.groups.get(*number)).ok_or_else(unlisted)
+    }
+}
+
+/// A request's way through the endpoints of its upstream: each once, and all of them again while there is time to wait
+/// for an app that is being deployed.
+struct Round<'a> {
+    group: &'a Group,
+    /// Whose turn it is; `None`: to be chosen.
+    next: Option<Rc<Backend>>,
+    /// An idle connection turned out to be closed, so no other one is trusted.
+    fresh: bool,
+    tried: Vec<Rc<Backend>>,
+    /// Why the last one failed.
+    error: Option<ForwardError>,
+    /// Whether all that failed refused the connection.
+    refused: bool,
+    /// How often it may still be sent anew when it was not sent at all.
+    unsent: u32,
+    /// Whether it was sent twice already.
+    repeated: bool,
+    /// When the waiting ends; `None`: it has not begun.
+    deadline: Option<Instant>,
+    pause: Duration,
+}
+
+impl<'a> Round<'a> {
+    const fn new(group: &'a Group) -> Self {
+        Self {
+            group,
+            next: None,
+            fresh: false,
+            tried: Vec::new(),
+            error: None,
+            refused: true,
+            unsent: UNSENT,
+            repeated: false,
+            deadline: None,
+            pause: FIRST_PAUSE,
+        }
+    }
+
+    /// The endpoint to try now.
+    async fn turn(&mut self, proxy: &Proxy) -> Result<Rc<Backend>, ForwardError> {
+        if let Some(next) = self.next.take() {
+            return Ok(next);
+        }
+        if let Some(chosen) = self.group.choose(&self.tried, &proxy.dice) {
+            return Ok(Rc::clone(chosen));
+        }
+        let error = self.error.take().unwrap_or_else(unlisted);
+        if !self.refused || self.group.wait.is_zero() {
+            return Err(error);
+        }
+        let now = Instant::now();
+        let deadline = *self.deadline.get_or_insert_with(|| now + self.group.wait);
+        if now >= deadline {
+            return Err(error);
+        }
+        sleep(self.pause.min(deadline - now)).await;
+        self.pause = (self.pause * 3 / 2).min(LONGEST_PAUSE);
+        self.tried.clear();
+        self.group.choose(&[], &proxy.dice).map(Rc::clone).ok_or_else(unlisted)
+    }
+
+    /// Notes that no connection to this one came about; nothing was sent there.
+    fn failed(&mut self, backend: Rc<Backend>, error: ForwardError) {
+        backend.record.unreachable();
+        self.refused &= matches!(error, ForwardError::Refused(_));
+        self.error = Some(error);
+        self.tried.push(backend);
+    }
+
+    /// Whether a copy is worth its price: after a first answer that never began, it may go out once more, by a new
+    /// connection where a `used` one had been closed, else to another endpoint.
+    fn may_repeat(&self, used: bool) -> bool {
+        !self.repeated && (used || self.group.backends.len() > 1)
+    }
+
+    /// The request for another try, or why there is none.
+    fn again(
+        &mut self,
+        backend: &Rc<Backend>,
+        used: bool,
+        spare: Option<Request<Upload>>,
+        unanswered: Unanswered,
+        flow: Option<&Rc<Flow>>,
+    ) -> Result<Request<Upload>, ForwardError> {
+        let Unanswered { error, unsent, silent } = unanswered;
+        // The visitor's body, where it failed first, is the cause of what the app did.
+        if let Some(cause) = flow.and_then(|flow| flow.failure()) {
+            return Err(cause);
+        }
+        // What was never sent may be sent anywhere; a used connection was closed meanwhile, and says nothing of the app.
+        if let Some(request) = unsent.filter(|_| self.unsent > 0) {
+            self.unsent -= 1;
+            self.turn_away(backend, used, error);
+            return Ok(request);
+        }
+        if !(used && silent) {
+            backend.record.unanswered();
+        }
+        match spare.filter(|_| silent && self.may_repeat(used)) {
+            None => Err(error),
+            Some(request) => {
+                self.repeated = true;
+                self.turn_away(backend, used, error);
+                Ok(request)
+            }
+        }
+    }
+
+    /// To a new connection where a used one failed, else to the next endpoint.
+    fn turn_away(&mut self, backend: &Rc<Backend>, used: bool, error: ForwardError) {
+        if used {
+            (self.fresh, self.next) = (true, Some(Rc::clone(backend)));
+        } else {
+            (self.refused, self.error) = (false, Some(error));
+            self.tried.push(Rc::clone(backend));
+        }
+    }
+}
+
+fn unlisted() -> ForwardError {
+    ForwardError::Broken("no endpoint is known here".to_owned())
+}
+
+/// A copy for a second try, of requests that may be repeated.
+fn spare(request: &Request<Upload>) -> Option<Request<Upload>> {
+    if !request.method().is_idempotent() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(Upload::none());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
