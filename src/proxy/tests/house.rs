@@ -197,7 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         loop {
             let n = timeout(PATIENCE, self.socket.read_buf(&mut self.read)).await;
             if matches!(n.expect("the other end hangs up"), Ok(0) | Err(_)) {
-                return String::from_utf8(std::mem::take(&mut self.read)).unwrap();
+                return String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned();
             }
         }
     }
