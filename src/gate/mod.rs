@@ -3,10 +3,15 @@
 
 mod again;
 pub mod answer;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod body;
 mod challenge;
 mod check;
 mod client;
+mod forward;
+mod hosts;
 mod identify;
 mod open;
 mod private;
@@ -14,13 +19,10 @@ mod record;
 mod shelf;
 
 use std::collections::HashMap;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 use http::Request;
@@ -31,27 +33,25 @@ use hyper::body::Incoming;
 use tower_service::Service as _;
 
 use again::Ask;
-use again::Over;
 use answer::Fault;
 pub use body::Body;
-use body::Ready;
 pub use client::Client;
 pub use client::Connection;
 pub use client::Peer;
 pub use client::Trust;
+use hosts::Hosted;
+use hosts::Hosts;
 use identify::Found;
 use identify::Known;
 use identify::Passes;
 pub use open::Cut;
-use open::Kind;
 pub use open::Line;
 use open::Register;
-use open::Waiting;
+use record::Reference;
 use record::References;
 
 use crate::clock::Clock;
 use crate::clock::Timestamp;
-use crate::identity::CookieNames;
 use crate::identity::Keyring;
 use crate::identity::Standing;
 use crate::login::Current;
@@ -60,27 +60,13 @@ use crate::login::SiteSettings;
 use crate::login::Visitor;
 use crate::policy::Asker;
 use crate::policy::Host;
-use crate::policy::Permitted;
 use crate::policy::Refusal;
 use crate::policy::Sites;
 use crate::policy::Target;
 use crate::policy::decide;
-use crate::proxy::ForwardError;
 use crate::proxy::Proxy;
-use crate::proxy::Switched;
-use crate::proxy::Visit;
 use crate::proxy::Wish;
 use crate::random::Random;
-
-/// What an error page is chosen by: kept while a request's other headers go to the app.
-static PAGE_CHOICE: [HeaderName; 6] = [
-    header::ACCEPT,
-    header::ACCEPT_LANGUAGE,
-    header::UPGRADE,
-    HeaderName::from_static("x-requested-with"),
-    HeaderName::from_static("sec-fetch-dest"),
-    HeaderName::from_static("sec-fetch-mode"),
-];
 
 /// What a gate is built from.
 pub struct Parts {
@@ -128,7 +114,7 @@ pub struct Worker {
     /// The gate's number there.
     number: u64,
     router: Router,
-    secure_names: HashMap<String, (CookieNames, CookieNames)>,
+    hosts: Hosts,
 }
 
 impl Worker {
@@ -140,11 +126,9 @@ impl Worker {
 
 /// One request on its way, as far as it is known.
 struct Journey<'a> {
-    host: &'a Host,
-    settings: &'a Arc<SiteSettings>,
+    place: &'a Hosted,
     client: &'a Client,
-    names: &'a CookieNames,
-    reference: &'a str,
+    reference: &'a Reference,
     now: Timestamp,
     line: Line,
 }
@@ -163,10 +147,6 @@ impl Gate {
     /// What a worker keeps for itself: made on its thread, never leaves it. Takes over from `previous` what is open.
     #[must_use]
     pub fn worker(self: &Arc<Self>, previous: Option<&Worker>) -> Worker {
-        let names = |settings: &Arc<SiteSettings>| {
-            let base = &settings.session.cookie;
-            (CookieNames::new(base, true), CookieNames::new(base, false))
-        };
         let open = previous.map_or_else(Register::default, |previous| previous.open.clone());
         let number = open.obey(self);
         Worker {
@@ -176,7 +156,7 @@ impl Gate {
             open,
             number,
             router: self.router.clone(),
-            secure_names: self.parts.settings.iter().map(|(name, s)| (name.clone(), names(s))).collect(),
+            hosts: Hosts::new(&self.parts),
         }
     }
 
@@ -198,7 +178,7 @@ impl Gate {
         let record = self.parts.access_log.then(|| record::Line::of(&request));
         let answer = self.answer(worker, connection, line, request, &reference).await;
         if let Some(record) = record {
-            record.write(&reference, answer.status());
+            record.write(reference.as_str(), answer.status());
         }
         answer
     }
@@ -209,10 +189,10 @@ impl Gate {
         connection: Connection,
         line: Line,
         mut request: Request<Incoming>,
-        reference: &str,
+        reference: &Reference,
     ) -> Response<Body> {
         if check::asks(&self.parts.prefix, request.uri().path()) {
-            return self.check(worker, connection, &request, reference);
+            return self.check(worker, connection, &request, reference.as_str());
         }
         if challenge::asks(&self.parts.prefix, request.uri().path()) {
             return self.challenge(worker, connection, line, &request, reference);
@@ -226,22 +206,23 @@ impl Gate {
         }
         let client = match client::client(&self.parts.trust, connection, request.headers()) {
             Ok(client) => client,
-            Err(what) => return answer::plain(&Fault::Forwarding(what).shown(), reference),
+            Err(what) => return answer::plain(&Fault::Forwarding(what).shown(), reference.as_str()),
         };
         let authority = client.host.as_deref().or_else(|| authority(&request)).unwrap_or_default();
         let asked = request.uri().path_and_query().map_or("", |asked| asked.as_str());
         let target = match Target::parse(client.secure, authority, asked) {
             Ok(target) => target,
-            Err(error) => return answer::plain(&Fault::Target(error).shown(), reference),
+            Err(error) => return answer::plain(&Fault::Target(error).shown(), reference.as_str()),
         };
-        let Some((host, settings, names)) = self.place(worker, &target.host) else {
-            return answer::plain(&Fault::UnknownHost(target.host).shown(), reference);
+        let Some(place) = worker.hosts.get(&target.host) else {
+            return answer::plain(&Fault::UnknownHost(target.host).shown(), reference.as_str());
         };
         let now = self.parts.clock.now();
-        let journey = Journey { host, settings, client: &client, names, reference, now, line };
+        let host = &place.host;
+        let journey = Journey { place, client: &client, reference, now, line };
         if host.origin.secure() && !client.secure {
             return to_https(host, &target, &client, &method)
-                .unwrap_or_else(|| answer::plain(&Fault::Insecure.shown(), reference));
+                .unwrap_or_else(|| answer::plain(&Fault::Insecure.shown(), reference.as_str()));
         }
         let known = Known {
             standing: &self.parts.standing,
@@ -249,7 +230,7 @@ impl Gate {
             sites: &self.parts.sites,
             now: journey.now,
         };
-        let found = worker.passes.find(&known, host, names, request.headers());
+        let found = worker.passes.find(&known, host, &place.names, request.headers());
         let visitor = |found: &Found| visitor(&journey, found);
         if found.presented && !self.fresh(journey.now) {
             return self.fault(&visitor(&found), request.headers(), &Fault::Stale);
@@ -271,17 +252,6 @@ impl Gate {
             }
             Err(refusal) => self.refuse(&visitor(&found), refusal, &target, &method, request.headers()),
         }
-    }
-
-    fn place<'a>(
-        &'a self,
-        worker: &'a Worker,
-        name: &str,
-    ) -> Option<(&'a Host, &'a Arc<SiteSettings>, &'a CookieNames)> {
-        let host = self.parts.sites.by_host(name)?;
-        let settings = self.parts.settings.get(&host.site.name)?;
-        let (secure, bare) = worker.secure_names.get(&host.site.name)?;
-        Some((host, settings, if host.origin.secure() { secure } else { bare }))
     }
 
     fn fresh(&self, now: Timestamp) -> bool {
@@ -307,157 +277,6 @@ impl Gate {
         match answer {
             Ok(answer) => answer.map(Body::Own),
             Err(never) => match never {},
-        }
-    }
-
-    async fn forward(
-        &self,
-        worker: &Worker,
-        journey: &Journey<'_>,
-        found: &Found,
-        permitted: &Permitted,
-        mut ask: Box<Ask>,
-        request: Request<Incoming>,
-    ) -> Response<Body> {
-        let navigation = is_navigation(request.method(), request.headers());
-        let choice = PAGE_CHOICE.each_ref().map(|name| request.headers().get(name).cloned());
-        // Only a person whom this route admits is named to the app.
-        let pass = found.pass.as_ref().filter(|_| permitted.identity().is_some());
-        let told = pass.and_then(|pass| {
-            pass.told(&self.parts.keys, journey.host, permitted.app(), permitted.route(), journey.now)
-        });
-        if pass.is_some() && told.is_none() {
-            tracing::error!(reference = journey.reference, "the identity assertion could not be signed");
-            return answer::plain(&Fault::Stale.shown(), journey.reference);
-        }
-        let visit = Visit {
-            client: journey.client.ip,
-            forwarded_for: journey.client.chain.as_deref(),
-            secure: journey.client.secure,
-            // As configured: what the visitor spelled (another port, a final dot) would end in the app's own links.
-            host: journey.host.origin.authority(),
-            port: journey.host.origin.port(),
-            request_id: journey.reference,
-            cookies: journey.names,
-            identity: told.as_ref().map(|told| &*told.values),
-            consumed_authorization: found.consumed_authorization,
-            assertion: told.as_ref().map(|told| &told.assertion),
-        };
-        let admitted =
-            ask.wish.as_ref().map(|wish| wish.is_admitted(permitted.app(), &permitted.route().handling));
-        match admitted {
-            None | Some(Ok(true)) => {}
-            Some(Ok(false)) => ask.wish = None,
-            Some(Err(error)) => return self.not_forwarded(journey, found, permitted, choice, error),
-        }
-        if ask.wish.is_some() {
-            let switched = Box::pin(self.switch(worker, journey, permitted, ask, request, visit)).await;
-            return match switched {
-                Ok(mut answer) => {
-                    if pass.is_some() {
-                        private::keep_private(answer.headers_mut(), &permitted.route().handling);
-                    }
-                    answer
-                }
-                Err(error) => self.not_forwarded(journey, found, permitted, choice, error),
-            };
-        }
-        let mut waiting = Waiting::new(&worker.open, worker.number);
-        let outcome = {
-            let mut answer = pin!(worker.proxy.forward(permitted, &ask.target, request, visit));
-            poll_fn(|cx| {
-                waiting.poll(cx, answer.as_mut(), ask.pass.as_ref(), |gate| gate.judge_again(ask.asked()))
-            })
-            .await
-        };
-        drop(waiting);
-        match outcome {
-            Ok(Ok(answer)) => {
-                let ready = || Ready {
-                    register: worker.open.clone(),
-                    ask,
-                    judged_by: worker.number,
-                    line: journey.line.clone(),
-                };
-                let mut answer = answer.map(|stream| Body::watched(stream, ready));
-                if let Some(pass) = pass {
-                    private::keep_private(answer.headers_mut(), &permitted.route().handling);
-                    if navigation && !found.by_bearer {
-                        self.renew(&visitor(journey, found), &pass.claims, answer.headers_mut());
-                    }
-                }
-                answer
-            }
-            Ok(Err(error)) => self.not_forwarded(journey, found, permitted, choice, error),
-            Err(over) => self.over(&visitor(journey, found), over, &ask, choice),
-        }
-    }
-
-    /// Leaves HTTP, if the app does.
-    async fn switch(
-        &self,
-        worker: &Worker,
-        journey: &Journey<'_>,
-        permitted: &Permitted,
-        ask: Box<Ask>,
-        request: Request<Incoming>,
-        visit: Visit<'_>,
-    ) -> Result<Response<Body>, ForwardError> {
-        let Some(wish) = &ask.wish else { return Err(ForwardError::UpgradeBody) };
-        let websocket = wish.is_websocket();
-        match worker.proxy.switch(permitted, &ask.target, wish, request, visit).await? {
-            Switched::No(answer) => {
-                let (register, judged_by) = (worker.open.clone(), worker.number);
-                let ready = || Ready { register, ask, judged_by, line: journey.line.clone() };
-                Ok(answer.map(|stream| Body::watched(stream, ready)))
-            }
-            Switched::Yes(answer, tunnel) => {
-                let kind = Kind::Tunnel { idle: permitted.route().limits.idle_timeout, websocket };
-                let (place, hold) = worker.open.enter(ask, worker.number, None, kind);
-                let tenths = worker.open.tenths();
-                tokio::task::spawn_local(async move {
-                    tunnel.run(hold, tenths).await;
-                    drop(place);
-                });
-                Ok(answer.map(|()| Body::empty()))
-            }
-        }
-    }
-
-    fn not_forwarded(
-        &self,
-        journey: &Journey<'_>,
-        found: &Found,
-        permitted: &Permitted,
-        choice: Choice,
-        error: ForwardError,
-    ) -> Response<Body> {
-        tracing::warn!(reference = journey.reference, app = permitted.app().name, %error, "not forwarded");
-        let visitor = visitor(journey, found);
-        closing(self.fault(&visitor, &chosen(choice), &Fault::Forward(error)))
-    }
-
-    /// Somebody who may not wait for the answer any more.
-    fn over(&self, visitor: &Visitor, over: Over, ask: &Ask, choice: Choice) -> Response<Body> {
-        let headers = chosen(choice);
-        closing(match over {
-            Over::Stale => self.fault(visitor, &headers, &Fault::Stale),
-            Over::Refused(refusal) => {
-                let nobody = Visitor { session: None, ..visitor.clone() };
-                self.refuse(&nobody, refusal, &ask.target, &ask.method, &headers)
-            }
-        })
-    }
-
-    fn renew(
-        &self,
-        visitor: &Visitor,
-        claims: &crate::identity::SessionClaims,
-        headers: &mut http::HeaderMap,
-    ) {
-        if let Some(cookie) = self.parts.login.renew(visitor, claims) {
-            headers.append(header::SET_COOKIE, cookie);
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
         }
     }
 
@@ -487,32 +306,18 @@ impl Gate {
     }
 }
 
-/// What of a request's headers an error page is chosen by.
-type Choice = [Option<HeaderValue>; PAGE_CHOICE.len()];
-
-fn chosen(choice: Choice) -> http::HeaderMap {
-    let named = PAGE_CHOICE.iter().cloned().zip(choice);
-    named.filter_map(|(name, value)| Some((name, value?))).collect()
-}
-
-/// What is left of the request's body is not read: the connection ends with this answer.
-fn closing(mut answer: Response<Body>) -> Response<Body> {
-    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    answer
-}
-
 fn visitor(journey: &Journey<'_>, found: &Found) -> Visitor {
     let session = found
         .pass
         .as_ref()
         .map(|pass| Arc::new(Current { claims: pass.claims.clone(), identity: Arc::clone(&pass.identity) }));
     Visitor {
-        site: Arc::clone(journey.settings),
-        origin: journey.host.origin.clone(),
-        cookies: journey.names.clone(),
+        site: Arc::clone(&journey.place.settings),
+        origin: journey.place.host.origin.clone(),
+        cookies: journey.place.names.clone(),
         client: journey.client.ip,
         session,
-        request_id: journey.reference.to_owned(),
+        request_id: journey.reference.as_str().to_owned(),
     }
 }
 
@@ -567,11 +372,6 @@ fn own_path(prefix: &str, target: &Target) -> Own {
         below(&target.folded_path()) || below(&target.leading_path())
     };
     if disguised { Own::Disguised } else { Own::Theirs }
-}
-
-fn is_navigation(method: &Method, headers: &http::HeaderMap) -> bool {
-    let says = |name: &str, value: &str| headers.get(name).is_some_and(|v| v.as_bytes() == value.as_bytes());
-    method == Method::GET && says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document")
 }
 
 /// 308 to the same address by https; `None` where that would go in a circle, or lose a body.

@@ -1,8 +1,9 @@
 //! Reads along with hyper's HTTP/1 parser for what that parser hides: `#` in a target, a `Content-Length` beside
 //! `Transfer-Encoding`, lines that end in a bare line feed. It changes no byte and only ever adds refusals.
 //!
-//! Follows heads and bodies exactly; after an upgrade, or a chunk that two programs could read in two ways, it stops
-//! looking, which leaves hyper's own, safe, treatment (it refuses the chunk, and the connection closes).
+//! Follows heads and bodies exactly; after an upgrade it stops looking. Chunks that two programs could read in two ways
+//! break the connection off: hyper takes a bare line feed after the last chunk for the beginning of a trailer, others
+//! for the end of the body.
 
 use super::chunks::{Chunks, Step};
 
@@ -49,6 +50,8 @@ pub(super) struct Seen {
     pub heads: u64,
     /// Which of them, counted from one, is the first to be refused.
     pub first_bad: Option<u64>,
+    /// How many of the bytes are before one that makes a chunked body ambiguous; it and the rest must not be read.
+    pub broken: Option<usize>,
 }
 
 impl Sniffer {
@@ -79,7 +82,7 @@ impl Sniffer {
 
     /// Takes the bytes that hyper takes.
     pub fn feed(&mut self, mut bytes: &[u8]) -> Seen {
-        let mut seen = Seen::default();
+        let (mut seen, whole) = (Seen::default(), bytes.len());
         while !bytes.is_empty() {
             match self.state {
                 State::Lost => break,
@@ -95,7 +98,10 @@ impl Sniffer {
                     self.state = match step {
                         Step::More(chunks) => State::Chunks(chunks),
                         Step::End => State::Head,
-                        Step::Lost => State::Lost,
+                        Step::Lost => {
+                            seen.broken = Some(whole.saturating_sub(bytes.len() + 1));
+                            State::Lost
+                        }
                     };
                 }
                 State::Head => bytes = self.feed_head(bytes, &mut seen),
@@ -105,7 +111,7 @@ impl Sniffer {
     }
 
     fn feed_head<'a>(&mut self, bytes: &'a [u8], seen: &mut Seen) -> &'a [u8] {
-        let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
+        let Some(end) = memchr::memchr(b'\n', bytes) else {
             self.add(bytes);
             return &[];
         };
@@ -123,12 +129,13 @@ impl Sniffer {
     }
 
     fn add(&mut self, part: &[u8]) {
-        if self.head.lines == 0 && part.contains(&b'#') {
+        if self.head.lines == 0 && memchr::memchr(b'#', part).is_some() {
             self.head.bad = true;
         }
         let room = self.line.kept.get_mut(self.line.length..).unwrap_or_default();
-        for (to, from) in room.iter_mut().zip(part) {
-            *to = *from;
+        let kept = room.len().min(part.len());
+        if let (Some(to), Some(from)) = (room.get_mut(..kept), part.get(..kept)) {
+            to.copy_from_slice(from);
         }
         self.line.length = self.line.length.saturating_add(part.len());
         if let Some(last) = part.last() {
@@ -160,6 +167,10 @@ impl Sniffer {
 
 impl Head {
     fn header(&mut self, line: &[u8], whole: bool) {
+        // The first letters of the names below.
+        if !line.first().is_some_and(|byte| b"cCtTuU".contains(byte)) {
+            return;
+        }
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { return };
         let (name, value) = line.split_at(colon);
         if name.eq_ignore_ascii_case(b"content-length") {
@@ -210,14 +221,14 @@ mod tests {
             "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\ncontent-length: 1\r\n\r\n",
         ] {
-            assert_eq!(all(head.as_bytes()), Seen { heads: 1, first_bad: Some(1) }, "{head:?}");
+            assert_eq!(all(head.as_bytes()), Seen { heads: 1, first_bad: Some(1), broken: None }, "{head:?}");
         }
     }
 
     #[test]
     fn the_pieces_in_which_a_head_arrives_do_not_matter() {
         let text = "\r\nPOST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n#\r\nGET /#x HTTP/1.1\r\nA: b\r\n\r\n";
-        assert_eq!(all(text.as_bytes()), Seen { heads: 2, first_bad: Some(2) });
+        assert_eq!(all(text.as_bytes()), Seen { heads: 2, first_bad: Some(2), broken: None });
         let mut sniffer = Sniffer::new();
         let (mut heads, mut bad) = (0, None);
         for byte in text.as_bytes() {
@@ -232,12 +243,14 @@ mod tests {
     fn what_follows_a_chunked_body_is_looked_at_as_well() {
         let text = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n#\n\r\n0\r\n\r\n";
         let mut sniffer = Sniffer::new();
-        assert_eq!(sniffer.feed(text.as_bytes()), Seen { heads: 1, first_bad: None });
+        assert_eq!(sniffer.feed(text.as_bytes()), Seen { heads: 1, first_bad: None, broken: None });
         assert!(sniffer.at_rest());
         let next = "GET / HTTP/1.1\nHost: a\r\n\r\n";
-        assert_eq!(sniffer.feed(next.as_bytes()), Seen { heads: 1, first_bad: Some(1) });
+        assert_eq!(sniffer.feed(next.as_bytes()), Seen { heads: 1, first_bad: Some(1), broken: None });
         let mut sniffer = Sniffer::new();
-        sniffer.feed(text.replace("2\r\n#", "2\n#").as_bytes());
+        let broken = text.replace("0\r\n\r\n", "0\r\n\nGET");
+        let good = broken.len() - "\nGET".len();
+        assert_eq!(sniffer.feed(broken.as_bytes()), Seen { heads: 1, first_bad: None, broken: Some(good) });
         assert!(sniffer.is_lost() && !sniffer.at_rest());
     }
 
@@ -245,7 +258,7 @@ mod tests {
     fn a_body_is_not_mistaken_for_a_head_and_a_fragment_in_a_header_is_nothing() {
         let text = "POST / HTTP/1.1\r\nReferer: /#a\r\nContent-Length: 4\r\n\r\n#\n\n#GET / HTTP/1.1\r\n";
         let mut sniffer = Sniffer::new();
-        assert_eq!(sniffer.feed(text.as_bytes()), Seen { heads: 1, first_bad: None });
+        assert_eq!(sniffer.feed(text.as_bytes()), Seen { heads: 1, first_bad: None, broken: None });
         assert!(sniffer.in_head() && !sniffer.in_body());
     }
 }

@@ -4,6 +4,7 @@
 pub mod app;
 pub mod authority;
 pub mod browser;
+pub mod frames;
 pub mod gateway;
 pub mod h2;
 pub mod jupyter;
@@ -12,6 +13,7 @@ pub mod noise;
 pub mod process;
 pub mod program;
 pub mod raw;
+pub mod recorder;
 pub mod smtp;
 pub mod stage;
 pub mod websocket;
