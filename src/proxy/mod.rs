@@ -2,10 +2,10 @@
 //! no session, writes no error page. One [`Proxy`] a worker; nothing here crosses threads.
 
 mod balance;
-mod connect;
-mod connectors;
 #[cfg(feature = "bench")]
 mod bench;
+mod connect;
+mod connectors;
 mod cookies;
 mod error;
 mod exchange;
