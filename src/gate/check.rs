@@ -90,11 +90,23 @@ impl Gate {
         request: &Request<Incoming>,
         reference: &str,
     ) -> Response<Body> {
+        let mut answer = self.checked(worker, connection, request.headers(), reference);
+        end_after(request, answer.headers_mut());
+        answer
+    }
+
+    pub(super) fn checked(
+        &self,
+        worker: &Worker,
+        connection: Connection,
+        headers: &HeaderMap,
+        reference: &str,
+    ) -> Response<Body> {
         let mut answer = Response::new(Body::empty());
         *answer.status_mut() = StatusCode::FORBIDDEN;
-        match self.question(worker, connection, request.headers()) {
+        match self.question(worker, connection, headers) {
             Err(no) => no.log(reference),
-            Ok(question) => match self.judged(&question, request.headers()) {
+            Ok(question) => match self.judged(&question, headers) {
                 Ok(yes) => {
                     *answer.status_mut() = StatusCode::OK;
                     tell(answer.headers_mut(), &yes);
@@ -110,7 +122,6 @@ impl Gate {
         let headers = answer.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-        end_after(request, headers);
         answer
     }
 

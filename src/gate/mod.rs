@@ -3,6 +3,9 @@
 
 mod again;
 pub mod answer;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod body;
 mod challenge;
 mod check;

@@ -302,9 +302,10 @@ impl Register {
         let time = gate.parts.clock.now();
         // Read before judging: what changes meanwhile is judged the next time.
         let changed = self.0.behind.replace(false) | (self.0.judged.replace(now) != now);
-        if changed || time >= self.0.earliest.get() || !gate.fresh(time) {
+        let stale = !gate.fresh(time);
+        if changed || stale || time >= self.0.earliest.get() {
             self.0.earliest.set(NEVER);
-            self.call(|waiter| changed || waiter.ends_at <= time);
+            self.call(|waiter| changed || stale || waiter.ends_at <= time);
             self.judge(&gate, now).await;
         }
     }

@@ -4,6 +4,8 @@
 mod balance;
 mod connect;
 mod connectors;
+#[cfg(feature = "bench")]
+mod bench;
 mod cookies;
 mod error;
 mod exchange;

@@ -33,6 +33,7 @@ use super::Visit;
 use super::balance::Busy;
 use super::connect::Socket;
 use super::cookies;
+use super::handling;
 use super::hop;
 use super::incoming;
 use super::open::Hold;
@@ -42,6 +43,7 @@ use super::tunnel::Joined;
 use super::upgrade::Wish;
 use super::upload::Upload;
 use super::way::Scratch;
+use crate::policy::Handling;
 use crate::policy::Permitted;
 use crate::policy::Target;
 
@@ -107,7 +109,7 @@ impl Proxy {
         }
         agrees(wish, key.as_deref(), &head.headers)?;
         let (app, early, busy) = fresh.into_socket().await?;
-        let answer = answer(wish, head, &visit);
+        let answer = answer(wish, head, &visit, handling);
         let (scratch, mask) = (self.scratch.clone(), self.random.bytes());
         let frames = wish.is_websocket();
         Ok(Switched::Yes(answer, Tunnel { visitor, kept, app, early, busy, frames, scratch, mask }))
@@ -164,13 +166,14 @@ fn agrees(wish: &Wish, key: Option<&str>, headers: &HeaderMap) -> Result<(), For
 }
 
 /// The answer as the visitor gets it.
-fn answer(wish: &Wish, head: response::Parts, visit: &Visit<'_>) -> Response<()> {
+fn answer(wish: &Wish, head: response::Parts, visit: &Visit<'_>, handling: &Handling) -> Response<()> {
     let mut answer = Response::new(());
     *answer.headers_mut() = head.headers;
     let headers = answer.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
     hop::strip(headers);
     cookies::clean_answer(headers, visit.cookies);
+    handling::answer(headers, handling);
     if wish.is_by_connect() {
         headers.remove(&ACCEPT);
     } else {

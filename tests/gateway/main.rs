@@ -27,6 +27,7 @@ mod reload;
 mod revoke;
 mod sign_in;
 mod sign_out;
+mod slow;
 mod smuggling;
 mod store_away;
 mod tenants;

@@ -3,6 +3,8 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::AsyncWriteExt as _;
@@ -206,6 +208,13 @@ fn a_visitor_who_reads_nothing_does_not_keep_the_tunnel_open() {
         let read = rest(&mut ends.visitor).await;
         assert_eq!(read, flood[..16], "what was in the pipe, and then its end");
     });
+}
+
+#[test]
+fn a_tunnel_at_rest_is_small() {
+    // Beside the sockets: nothing is kept, no timer is set.
+    let size = size_of::<Joined<TokioIo<Upgraded>, DuplexStream>>() - size_of::<DuplexStream>();
+    assert!(size <= 320, "{size} bytes");
 }
 
 #[test]
