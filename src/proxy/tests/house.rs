@@ -387,5 +387,5 @@ fn host(plan: &Plan, port: u16) -> Host {
         apps: vec![Arc::clone(&app)],
         hosts: vec![origin.clone()],
     };
-    Host { site: Arc::new(site), site_number: 0, origin, app: Some(app) }
+    Host { site: Arc::new(site), origin, app: Some(app) }
 }
