@@ -3,7 +3,7 @@
 them at a steady rate, and revokes the session. Prints what it measured; fails where a bound is passed or a byte is
 wrong. Needs python3 and four descriptors a WebSocket, two of them in the server.
 
-    tests/slow/websockets.py [--binary target/release/linkgate] [--sockets 8000] [--bound 12288] [--rate 1000]
+    tests/slow/websockets.py [--binary target/release/linkgate] [--sockets 8000] [--bound 6144] [--rate 1000]
 """
 
 import argparse
@@ -34,7 +34,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--binary", default="target/release/linkgate")
     parser.add_argument("--sockets", type=int, default=8000)
-    parser.add_argument("--bound", type=int, default=12 * 1024, help="bytes a WebSocket; 0: none")
+    parser.add_argument("--bound", type=int, default=6 * 1024, help="bytes a WebSocket; 0: none")
     parser.add_argument("--rate", type=int, default=1000, help="messages a second")
     parser.add_argument("--seconds", type=int, default=15)
     parser.add_argument("--p99", type=float, default=5.0, help="milliseconds; 0: no bound")
