@@ -15,6 +15,7 @@ use super::Worker;
 use super::answer;
 use super::answer::Fault;
 use super::check;
+use super::record::Reference;
 use super::visitor;
 use crate::policy::Asker;
 use crate::policy::Refusal;
@@ -35,26 +36,26 @@ impl Gate {
         connection: Connection,
         line: Line,
         request: &Request<Incoming>,
-        reference: &str,
+        reference: &Reference,
     ) -> Response<Body> {
         let headers = request.headers();
         let mut answer = match self.question(worker, connection, headers) {
             Err(no) => {
-                no.log(reference);
-                answer::plain(&Fault::Check.shown(), reference)
+                no.log(reference.as_str());
+                answer::plain(&Fault::Check.shown(), reference.as_str())
             }
             Ok(asked) => {
                 let pass = asked.found.pass.as_ref();
                 let who =
                     pass.map(|pass| Asker { identity: &pass.identity, by_bearer: asked.found.by_bearer });
                 let client = asked.client.certain.then_some(asked.client.ip);
-                let refusal = match judge(asked.host, &asked.target, &asked.method, client, who) {
+                let refusal = match judge(&asked.place.host, &asked.target, &asked.method, client, who) {
                     Err(refusal) => refusal,
                     // The check would let this through: something else, the app itself perhaps, did not.
                     Ok(_) => Refusal::NotAllowed,
                 };
-                let (host, client, names) = (asked.host, &asked.client, asked.names);
-                let journey = Journey { host, settings: asked.settings, client, names, reference, now: asked.now, line };
+                let (place, client, now) = (asked.place, &asked.client, asked.now);
+                let journey = Journey { place, client, reference, now, line };
                 let visitor = visitor(&journey, &asked.found);
                 self.refuse(&visitor, refusal, &asked.target, &asked.method, headers)
             }

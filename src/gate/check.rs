@@ -2,7 +2,6 @@
 //! 401 or 403 and nothing else, for nginx turns every other answer into a 500; never reads a body, never renews a
 //! cookie (an answer to nginx does not reach the browser), never believes a peer that `trusted_proxies` does not name.
 
-use std::sync::Arc;
 
 use http::HeaderMap;
 use http::HeaderName;
@@ -25,13 +24,12 @@ use super::Own;
 use super::Peer;
 use super::Worker;
 use super::client;
+use super::hosts::Hosted;
 use super::identify::Found;
 use super::identify::Known;
 use super::identify::Told;
 use super::own_path;
 use crate::clock::Timestamp;
-use crate::identity::CookieNames;
-use crate::login::SiteSettings;
 use crate::policy::Asker;
 use crate::policy::Host;
 use crate::policy::IdentityHeaders;
@@ -54,9 +52,7 @@ pub(super) struct Question<'a> {
     pub client: Client,
     pub method: Method,
     pub target: Target,
-    pub host: &'a Host,
-    pub settings: &'a Arc<SiteSettings>,
-    pub names: &'a CookieNames,
+    pub place: &'a Hosted,
     pub found: Found,
     pub now: Timestamp,
 }
@@ -94,11 +90,23 @@ impl Gate {
         request: &Request<Incoming>,
         reference: &str,
     ) -> Response<Body> {
+        let mut answer = self.checked(worker, connection, request.headers(), reference);
+        end_after(request, answer.headers_mut());
+        answer
+    }
+
+    pub(super) fn checked(
+        &self,
+        worker: &Worker,
+        connection: Connection,
+        headers: &HeaderMap,
+        reference: &str,
+    ) -> Response<Body> {
         let mut answer = Response::new(Body::empty());
         *answer.status_mut() = StatusCode::FORBIDDEN;
-        match self.question(worker, connection, request.headers()) {
+        match self.question(worker, connection, headers) {
             Err(no) => no.log(reference),
-            Ok(question) => match self.judged(&question, request.headers()) {
+            Ok(question) => match self.judged(&question, headers) {
                 Ok(yes) => {
                     *answer.status_mut() = StatusCode::OK;
                     tell(answer.headers_mut(), &yes);
@@ -114,7 +122,6 @@ impl Gate {
         let headers = answer.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-        end_after(request, headers);
         answer
     }
 
@@ -134,9 +141,10 @@ impl Gate {
         let client = client::client(&self.parts.trust, connection, headers).map_err(No::Refused)?;
         let method = original_method(headers)?;
         let target = original_target(headers)?;
-        let Some((host, settings, names)) = self.place(worker, &target.host) else {
+        let Some(place) = worker.hosts.get(&target.host) else {
             return Err(No::Refused("no site has this host"));
         };
+        let host = &place.host;
         if host.origin.secure() && !target.secure {
             return Err(No::Setting(
                 "the host is https, but X-Original-URL is http: let nginx redirect plain http by itself, \
@@ -145,7 +153,7 @@ impl Gate {
         }
         let now = self.parts.clock.now();
         let (standing, keys, sites) = (&self.parts.standing, &self.parts.keys, &self.parts.sites);
-        let found = worker.passes.find(&Known { standing, keys, sites, now }, host, names, headers);
+        let found = worker.passes.find(&Known { standing, keys, sites, now }, host, &place.names, headers);
         if found.presented && !self.fresh(now) {
             return Err(No::Refused("the list of ended sessions could not be read for too long"));
         }
@@ -154,11 +162,12 @@ impl Gate {
             // nginx sends these to us by themselves; a yes here would let an app answer in our name.
             Own::Ours(_) | Own::Disguised => return Err(No::Refused("the path is linkgate's own")),
         }
-        Ok(Question { client, method, target, host, settings, names, found, now })
+        Ok(Question { client, method, target, place, found, now })
     }
 
     fn judged<'a>(&self, question: &Question<'a>, headers: &HeaderMap) -> Result<Yes<'a>, No> {
-        let Question { client, method, target, host, found, now, .. } = question;
+        let Question { client, method, target, place, found, now } = question;
+        let host = &place.host;
         let who =
             found.pass.as_ref().map(|pass| Asker { identity: &pass.identity, by_bearer: found.by_bearer });
         let client = client.certain.then_some(client.ip);
@@ -216,7 +225,7 @@ fn tell(headers: &mut HeaderMap, yes: &Yes<'_>) {
 /// RFC 9110 §11.6.1; without `error`, for no token was sent that counts (RFC 6750 §3.1).
 fn challenge(headers: &mut HeaderMap, prefix: &str, question: &Question<'_>) {
     headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"linkgate\""));
-    if let Ok(address) = HeaderValue::from_str(&sign_in(question.host, prefix, &question.target)) {
+    if let Ok(address) = HeaderValue::from_str(&sign_in(&question.place.host, prefix, &question.target)) {
         headers.insert(header::LOCATION, address);
     }
 }

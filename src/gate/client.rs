@@ -119,6 +119,10 @@ pub fn client(trust: &Trust, connection: Connection, headers: &HeaderMap) -> Res
 
 /// Names by which visitors pretend to come from elsewhere, however they are spelled.
 fn is_forwarding(name: &str) -> bool {
+    // The first letters of the names below.
+    if !name.as_bytes().first().is_some_and(|first| b"cftx".contains(&first.to_ascii_lowercase())) {
+        return false;
+    }
     let fold = |b: u8| if b.is_ascii_alphanumeric() { b.to_ascii_lowercase() } else { b'-' };
     let is = |known: &[u8]| name.len() == known.len() && name.bytes().map(fold).eq(known.iter().copied());
     let starts = |known: &[u8]| {

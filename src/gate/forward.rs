@@ -33,6 +33,9 @@ use crate::proxy::ForwardError;
 use crate::proxy::Switched;
 use crate::proxy::Visit;
 
+static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+
 /// What an error page is chosen by: kept while a request's other headers go to the app.
 static PAGE_CHOICE: [HeaderName; 6] = [
     header::ACCEPT,
@@ -58,21 +61,21 @@ impl Gate {
         // Only a person whom this route admits is named to the app.
         let pass = found.pass.as_ref().filter(|_| permitted.identity().is_some());
         let told = pass.and_then(|pass| {
-            pass.told(&self.parts.keys, journey.host, permitted.app(), permitted.route(), journey.now)
+            pass.told(&self.parts.keys, &journey.place.host, permitted.app(), permitted.route(), journey.now)
         });
         if pass.is_some() && told.is_none() {
-            tracing::error!(reference = journey.reference, "the identity assertion could not be signed");
-            return answer::plain(&Fault::Stale.shown(), journey.reference);
+            tracing::error!(reference = journey.reference.as_str(), "the identity assertion could not be signed");
+            return answer::plain(&Fault::Stale.shown(), journey.reference.as_str());
         }
         let visit = Visit {
             client: journey.client.ip,
             forwarded_for: journey.client.chain.as_deref(),
             secure: journey.client.secure,
             // As configured: what the visitor spelled (another port, a final dot) would end in the app's own links.
-            host: journey.host.origin.authority(),
-            port: journey.host.origin.port(),
-            request_id: journey.reference,
-            cookies: journey.names,
+            host: &journey.place.authority,
+            port: &journey.place.port,
+            request_id: journey.reference.value(),
+            cookies: &journey.place.names,
             identity: told.as_ref().map(|told| &*told.values),
             consumed_authorization: found.consumed_authorization,
             assertion: told.as_ref().map(|told| &told.assertion),
@@ -163,7 +166,7 @@ impl Gate {
         choice: Choice,
         error: ForwardError,
     ) -> Response<Body> {
-        tracing::warn!(reference = journey.reference, app = permitted.app().name, %error, "not forwarded");
+        tracing::warn!(reference = journey.reference.as_str(), app = permitted.app().name, %error, "not forwarded");
         let visitor = visitor(journey, found);
         closing(self.fault(&visitor, &chosen(choice), &Fault::Forward(error)))
     }
@@ -203,6 +206,6 @@ fn closing(mut answer: Response<Body>) -> Response<Body> {
 }
 
 fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
-    let says = |name: &str, value: &str| headers.get(name).is_some_and(|v| v.as_bytes() == value.as_bytes());
-    method == Method::GET && says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document")
+    let says = |name: &HeaderName, value: &str| headers.get(name).is_some_and(|said| said == value);
+    method == Method::GET && says(&SEC_FETCH_MODE, "navigate") && says(&SEC_FETCH_DEST, "document")
 }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::header;
@@ -78,9 +79,9 @@ pub struct Found {
     pub presented: bool,
 }
 
-/// One worker's memory of verified tokens, by their whole bytes.
+/// One worker's memory of verified tokens, by their whole bytes. Whoever could make two that collide could sign them.
 #[derive(Default)]
-pub struct Passes(RefCell<HashMap<Rc<str>, Rc<Pass>>>);
+pub struct Passes(RefCell<HashMap<Rc<str>, Rc<Pass>, RandomState>>);
 
 /// What identification looks things up in.
 pub struct Known<'a> {

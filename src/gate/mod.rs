@@ -3,11 +3,15 @@
 
 mod again;
 pub mod answer;
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod body;
 mod challenge;
 mod check;
 mod client;
 mod forward;
+mod hosts;
 mod identify;
 mod open;
 mod private;
@@ -35,17 +39,19 @@ pub use client::Client;
 pub use client::Connection;
 pub use client::Peer;
 pub use client::Trust;
+use hosts::Hosted;
+use hosts::Hosts;
 use identify::Found;
 use identify::Known;
 use identify::Passes;
 pub use open::Cut;
 pub use open::Line;
 use open::Register;
+use record::Reference;
 use record::References;
 
 use crate::clock::Clock;
 use crate::clock::Timestamp;
-use crate::identity::CookieNames;
 use crate::identity::Keyring;
 use crate::identity::Standing;
 use crate::login::Current;
@@ -108,7 +114,7 @@ pub struct Worker {
     /// The gate's number there.
     number: u64,
     router: Router,
-    secure_names: HashMap<String, (CookieNames, CookieNames)>,
+    hosts: Hosts,
 }
 
 impl Worker {
@@ -120,11 +126,9 @@ impl Worker {
 
 /// One request on its way, as far as it is known.
 struct Journey<'a> {
-    host: &'a Host,
-    settings: &'a Arc<SiteSettings>,
+    place: &'a Hosted,
     client: &'a Client,
-    names: &'a CookieNames,
-    reference: &'a str,
+    reference: &'a Reference,
     now: Timestamp,
     line: Line,
 }
@@ -143,10 +147,6 @@ impl Gate {
     /// What a worker keeps for itself: made on its thread, never leaves it. Takes over from `previous` what is open.
     #[must_use]
     pub fn worker(self: &Arc<Self>, previous: Option<&Worker>) -> Worker {
-        let names = |settings: &Arc<SiteSettings>| {
-            let base = &settings.session.cookie;
-            (CookieNames::new(base, true), CookieNames::new(base, false))
-        };
         let open = previous.map_or_else(Register::default, |previous| previous.open.clone());
         let number = open.obey(self);
         Worker {
@@ -156,7 +156,7 @@ impl Gate {
             open,
             number,
             router: self.router.clone(),
-            secure_names: self.parts.settings.iter().map(|(name, s)| (name.clone(), names(s))).collect(),
+            hosts: Hosts::new(&self.parts),
         }
     }
 
@@ -178,7 +178,7 @@ impl Gate {
         let record = self.parts.access_log.then(|| record::Line::of(&request));
         let answer = self.answer(worker, connection, line, request, &reference).await;
         if let Some(record) = record {
-            record.write(&reference, answer.status());
+            record.write(reference.as_str(), answer.status());
         }
         answer
     }
@@ -189,10 +189,10 @@ impl Gate {
         connection: Connection,
         line: Line,
         mut request: Request<Incoming>,
-        reference: &str,
+        reference: &Reference,
     ) -> Response<Body> {
         if check::asks(&self.parts.prefix, request.uri().path()) {
-            return self.check(worker, connection, &request, reference);
+            return self.check(worker, connection, &request, reference.as_str());
         }
         if challenge::asks(&self.parts.prefix, request.uri().path()) {
             return self.challenge(worker, connection, line, &request, reference);
@@ -206,22 +206,23 @@ impl Gate {
         }
         let client = match client::client(&self.parts.trust, connection, request.headers()) {
             Ok(client) => client,
-            Err(what) => return answer::plain(&Fault::Forwarding(what).shown(), reference),
+            Err(what) => return answer::plain(&Fault::Forwarding(what).shown(), reference.as_str()),
         };
         let authority = client.host.as_deref().or_else(|| authority(&request)).unwrap_or_default();
         let asked = request.uri().path_and_query().map_or("", |asked| asked.as_str());
         let target = match Target::parse(client.secure, authority, asked) {
             Ok(target) => target,
-            Err(error) => return answer::plain(&Fault::Target(error).shown(), reference),
+            Err(error) => return answer::plain(&Fault::Target(error).shown(), reference.as_str()),
         };
-        let Some((host, settings, names)) = self.place(worker, &target.host) else {
-            return answer::plain(&Fault::UnknownHost(target.host).shown(), reference);
+        let Some(place) = worker.hosts.get(&target.host) else {
+            return answer::plain(&Fault::UnknownHost(target.host).shown(), reference.as_str());
         };
         let now = self.parts.clock.now();
-        let journey = Journey { host, settings, client: &client, names, reference, now, line };
+        let host = &place.host;
+        let journey = Journey { place, client: &client, reference, now, line };
         if host.origin.secure() && !client.secure {
             return to_https(host, &target, &client, &method)
-                .unwrap_or_else(|| answer::plain(&Fault::Insecure.shown(), reference));
+                .unwrap_or_else(|| answer::plain(&Fault::Insecure.shown(), reference.as_str()));
         }
         let known = Known {
             standing: &self.parts.standing,
@@ -229,7 +230,7 @@ impl Gate {
             sites: &self.parts.sites,
             now: journey.now,
         };
-        let found = worker.passes.find(&known, host, names, request.headers());
+        let found = worker.passes.find(&known, host, &place.names, request.headers());
         let visitor = |found: &Found| visitor(&journey, found);
         if found.presented && !self.fresh(journey.now) {
             return self.fault(&visitor(&found), request.headers(), &Fault::Stale);
@@ -251,17 +252,6 @@ impl Gate {
             }
             Err(refusal) => self.refuse(&visitor(&found), refusal, &target, &method, request.headers()),
         }
-    }
-
-    fn place<'a>(
-        &'a self,
-        worker: &'a Worker,
-        name: &str,
-    ) -> Option<(&'a Host, &'a Arc<SiteSettings>, &'a CookieNames)> {
-        let host = self.parts.sites.by_host(name)?;
-        let settings = self.parts.settings.get(&host.site.name)?;
-        let (secure, bare) = worker.secure_names.get(&host.site.name)?;
-        Some((host, settings, if host.origin.secure() { secure } else { bare }))
     }
 
     fn fresh(&self, now: Timestamp) -> bool {
@@ -322,12 +312,12 @@ fn visitor(journey: &Journey<'_>, found: &Found) -> Visitor {
         .as_ref()
         .map(|pass| Arc::new(Current { claims: pass.claims.clone(), identity: Arc::clone(&pass.identity) }));
     Visitor {
-        site: Arc::clone(journey.settings),
-        origin: journey.host.origin.clone(),
-        cookies: journey.names.clone(),
+        site: Arc::clone(&journey.place.settings),
+        origin: journey.place.host.origin.clone(),
+        cookies: journey.place.names.clone(),
         client: journey.client.ip,
         session,
-        request_id: journey.reference.to_owned(),
+        request_id: journey.reference.as_str().to_owned(),
     }
 }
 

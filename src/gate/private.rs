@@ -22,6 +22,10 @@ pub fn keep_private(headers: &mut HeaderMap, handling: &Handling) {
     for name in targeted {
         headers.remove(&name);
     }
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+        return;
+    }
     let mut kept = Vec::new();
     for value in headers.get_all(header::CACHE_CONTROL) {
         let Ok(text) = value.to_str() else { continue };

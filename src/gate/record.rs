@@ -1,8 +1,11 @@
 //! References and the access log. Never writes a query, an address of a person, or a token.
 
 use std::cell::Cell;
+use std::cell::RefCell;
 use std::time::Instant;
 
+use bytes::BytesMut;
+use http::HeaderValue;
 use http::Method;
 use http::Request;
 use http::StatusCode;
@@ -12,36 +15,70 @@ use crate::random::Random;
 
 const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
 
+/// Letters of a reference, with two hyphens.
+const LENGTH: usize = 14;
+/// References whose texts share one piece of memory.
+const BATCH: usize = 64;
+
 /// Makes the reference of each request of one worker: unguessable in series, cheap to make.
 pub struct References {
     state: Cell<u64>,
+    room: RefCell<BytesMut>,
+}
+
+/// Names one request, such as `k3f9-2m7q-x0bd`.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    text: [u8; LENGTH],
+    value: HeaderValue,
+}
+
+impl Reference {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Of our own letters: always text.
+        std::str::from_utf8(&self.text).unwrap_or_default()
+    }
+
+    /// The same as a header's value.
+    #[must_use]
+    pub const fn value(&self) -> &HeaderValue {
+        &self.value
+    }
 }
 
 impl References {
     /// Seeds them.
     #[must_use]
     pub fn new(random: &Random) -> Self {
-        Self { state: Cell::new(u64::from_le_bytes(random.bytes())) }
+        Self { state: Cell::new(u64::from_le_bytes(random.bytes())), room: RefCell::default() }
     }
 
-    /// The next, such as `k3f9-2m7q-x0bd`.
+    /// The next.
     #[must_use]
-    pub fn next(&self) -> String {
+    pub fn next(&self) -> Reference {
         // SplitMix64: a counter, well stirred. References name requests; they protect nothing.
         let state = self.state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.state.set(state);
         let mut stirred = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         stirred = (stirred ^ (stirred >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         stirred ^= stirred >> 31;
-        let mut text = String::with_capacity(14);
-        for place in 0..12 {
-            if place == 4 || place == 8 {
-                text.push('-');
+        let mut text = [b'-'; LENGTH];
+        let places = (0..4).chain(5..9).chain(10..LENGTH);
+        for (number, place) in places.enumerate() {
+            let letter = LETTERS.get(usize::from((stirred >> (number * 5)).to_le_bytes()[0] & 31));
+            if let (Some(place), Some(letter)) = (text.get_mut(place), letter) {
+                *place = *letter;
             }
-            let letter = usize::try_from((stirred >> (place * 5)) & 31).unwrap_or(0);
-            text.push(char::from(LETTERS.get(letter).copied().unwrap_or(b'a')));
         }
-        text
+        let mut room = self.room.borrow_mut();
+        if room.capacity() < LENGTH {
+            *room = BytesMut::with_capacity(BATCH * LENGTH);
+        }
+        room.extend_from_slice(&text);
+        let value = HeaderValue::from_maybe_shared(room.split().freeze());
+        Reference { text, value: value.unwrap_or(const { HeaderValue::from_static("") }) }
     }
 }
 
@@ -85,7 +122,12 @@ mod tests {
     #[test]
     fn references_do_not_repeat_and_hold_no_look_alikes() {
         let references = References::new(&Random::seeded(1));
-        let many: std::collections::HashSet<String> = (0..10_000).map(|_| references.next()).collect();
+        let next = || {
+            let reference = references.next();
+            assert_eq!(reference.value(), reference.as_str());
+            reference.as_str().to_owned()
+        };
+        let many: std::collections::HashSet<String> = (0..10_000).map(|_| next()).collect();
         assert_eq!(many.len(), 10_000);
         assert!(many.iter().all(|text| text.len() == 14 && !text.contains(['l', 'o', '1', 'i'])));
     }

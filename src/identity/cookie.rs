@@ -24,17 +24,16 @@ impl CookieNames {
 
     /// Whether `name` is ours. Both prefixed and bare spellings count: an app may set neither.
     #[must_use]
-    pub fn is_own(&self, name: &str) -> bool {
-        const PREFIX: &str = "__Host-";
-        let after = |name: &str| {
-            let prefixed = name.get(..PREFIX.len()).is_some_and(|head| head.eq_ignore_ascii_case(PREFIX));
-            if prefixed { PREFIX.len() } else { 0 }
+    pub fn is_own(&self, name: &[u8]) -> bool {
+        let name = match std::str::from_utf8(name) {
+            // Some apps trim more than ASCII knows as space.
+            Ok(text) if !name.is_ascii() => text.trim().as_bytes(),
+            Ok(_) => name.trim_ascii(),
+            Err(_) => return false,
         };
-        let name = name.trim();
-        let name = name.get(after(name)..).unwrap_or_default();
-        [&self.session, &self.nonce]
-            .into_iter()
-            .any(|own| own.get(after(own)..).is_some_and(|own| own.eq_ignore_ascii_case(name)))
+        let name = bare(name);
+        name.eq_ignore_ascii_case(bare(self.session.as_bytes()))
+            || name.eq_ignore_ascii_case(bare(self.nonce.as_bytes()))
     }
 
     /// A `Set-Cookie` value. `max_age` in seconds; `None`: until the browser closes.
@@ -52,19 +51,37 @@ impl CookieNames {
     }
 }
 
+/// A cookie's name without the prefix that browsers guard.
+fn bare(name: &[u8]) -> &[u8] {
+    const PREFIX: &[u8] = b"__Host-";
+    match name.split_at_checked(PREFIX.len()) {
+        Some((head, rest)) if head.eq_ignore_ascii_case(PREFIX) => rest,
+        _ => name,
+    }
+}
+
+/// The `name=value` pairs of one `Cookie` line, trimmed; empty ones are passed over.
+pub fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest?;
+        let (pair, after) = match memchr::memchr(b';', line).and_then(|at| line.split_at_checked(at)) {
+            Some((pair, after)) => (pair, after.get(1..)),
+            None => (line, None),
+        };
+        rest = after;
+        Some(pair.trim_ascii())
+    })
+    .filter(|pair| !pair.is_empty())
+}
+
 /// Every value of the cookie `name`, in order. Looks at bytes: what other cookies hold, be it no text at all, is
 /// nothing to ours.
 pub fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
-    headers
-        .get_all(header::COOKIE)
-        .iter()
-        .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
-        .filter_map(move |pair| {
-            let mut parts = pair.splitn(2, |byte| *byte == b'=');
-            let own = parts.next()?.trim_ascii() == name.as_bytes();
-            let value = parts.next().filter(|_| own)?;
-            std::str::from_utf8(value.trim_ascii()).ok()
-        })
+    headers.get_all(header::COOKIE).iter().flat_map(|line| pairs(line.as_bytes())).filter_map(move |pair| {
+        let after = pair.strip_prefix(name.as_bytes())?.trim_ascii_start();
+        std::str::from_utf8(after.strip_prefix(b"=")?.trim_ascii()).ok()
+    })
 }
 
 #[cfg(test)]
@@ -86,10 +103,10 @@ mod tests {
         for own in
             ["__Host-linkgate", "linkgate", "__host-LINKGATE", " linkgate-login ", "__Host-linkgate-login"]
         {
-            assert!(names.is_own(own), "{own}");
+            assert!(names.is_own(own.as_bytes()), "{own}");
         }
         for other in ["linkgate2", "a", "", "__Host-", "__Host-linkgate-logins", "é__Host-linkgate"] {
-            assert!(!names.is_own(other), "{other}");
+            assert!(!names.is_own(other.as_bytes()), "{other}");
         }
     }
 

@@ -7,6 +7,7 @@ use http::HeaderValue;
 use http::header;
 
 use crate::identity::CookieNames;
+use crate::identity::cookie;
 
 /// Answers may not say these: they send link addresses elsewhere, or lead the browser around the gate.
 const REMOVED: [&str; 4] = ["alt-svc", "nel", "report-to", "reporting-endpoints"];
@@ -14,10 +15,21 @@ const CLEAR_SITE_DATA: &str = "clear-site-data";
 
 /// Takes our cookies out of a request and joins several `Cookie` headers into one (RFC 9113 §8.2.3).
 pub(super) fn clean_request(headers: &mut HeaderMap, names: &CookieNames) {
-    let mut values = headers.get_all(header::COOKIE).iter();
-    let Some(first) = values.next() else { return };
-    let untouched = values.next().is_none() && pairs(first).all(|pair| !is_own(pair, names));
-    if untouched {
+    let mut lines = headers.get_all(header::COOKIE).iter();
+    let Some(first) = lines.next() else { return };
+    let several = lines.next().is_some();
+    let mut own = false;
+    let mut others = false;
+    for pair in pairs(first) {
+        let is_own = is_own(pair, names);
+        own |= is_own;
+        others |= !is_own;
+    }
+    if !several && !own {
+        return;
+    }
+    if !several && !others {
+        headers.remove(header::COOKIE);
         return;
     }
     let mut joined = Vec::new();
@@ -38,13 +50,29 @@ pub(super) fn clean_request(headers: &mut HeaderMap, names: &CookieNames) {
 
 /// Takes out of an answer what would touch our cookies or lead around the gate.
 pub(super) fn clean_answer(headers: &mut HeaderMap, names: &CookieNames) {
-    for name in REMOVED {
-        headers.remove(name);
+    // Looked at once; most answers have none of them.
+    let (mut removed, mut sets, mut clears) = (false, false, false);
+    for name in headers.keys() {
+        sets |= *name == header::SET_COOKIE;
+        match name.as_str() {
+            CLEAR_SITE_DATA => clears = true,
+            other => removed |= REMOVED.contains(&other),
+        }
     }
-    keep(headers, &header::SET_COOKIE, |value| {
-        if pairs(value).next().is_some_and(|pair| is_own(pair, names)) { None } else { Some(value.clone()) }
-    });
-    keep(headers, &HeaderName::from_static(CLEAR_SITE_DATA), without_cookies);
+    if removed {
+        for name in REMOVED {
+            headers.remove(name);
+        }
+    }
+    if sets {
+        keep(headers, &header::SET_COOKIE, |value| {
+            let own = pairs(value).next().is_some_and(|pair| is_own(pair, names));
+            (!own).then(|| value.clone())
+        });
+    }
+    if clears {
+        keep(headers, &HeaderName::from_static(CLEAR_SITE_DATA), without_cookies);
+    }
 }
 
 /// Whether a trailer of an answer would do what [`clean_answer`] takes out of its headers.
@@ -54,9 +82,6 @@ pub(super) fn is_removed_from_answers(name: &HeaderName) -> bool {
 
 /// Rewrites all lines of one field, in their order; `None` drops a line.
 fn keep(headers: &mut HeaderMap, name: &HeaderName, line: impl Fn(&HeaderValue) -> Option<HeaderValue>) {
-    if !headers.contains_key(name) {
-        return;
-    }
     let kept: Vec<HeaderValue> = headers.get_all(name).iter().filter_map(line).collect();
     headers.remove(name);
     for value in kept {
@@ -79,14 +104,13 @@ fn without_cookies(value: &HeaderValue) -> Option<HeaderValue> {
 }
 
 fn pairs(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    value.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
+    cookie::pairs(value.as_bytes())
 }
 
 fn is_own(pair: &[u8], names: &CookieNames) -> bool {
     // A cookie without a name, `=__Host-linkgate=x`, comes back from some browsers as ours.
     let name = pair.split(|byte| *byte == b'=').map(<[u8]>::trim_ascii).find(|part| !part.is_empty());
-    let name = name.unwrap_or_default();
-    std::str::from_utf8(name).is_ok_and(|name| names.is_own(name))
+    names.is_own(name.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the app is told of the visitor's connection. Everything here is set by us on every request; what came in
 //! under these names was removed before (see [`super::fold`]).
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -47,18 +48,53 @@ impl Via {
     }
 }
 
+/// Addresses of visitors as header values, for those who come again: writing one out costs more than all else here.
+pub(super) struct Visitors(RefCell<Vec<(IpAddr, HeaderValue)>>);
+
+impl Visitors {
+    /// A power of two: the places that addresses share.
+    const PLACES: usize = 256;
+
+    pub(super) fn new() -> Self {
+        let nobody = IpAddr::from([0, 0, 0, 0]);
+        Self(RefCell::new(vec![(nobody, text("0.0.0.0")); Self::PLACES]))
+    }
+
+    fn value(&self, ip: IpAddr) -> HeaderValue {
+        let mut known = self.0.borrow_mut();
+        let Some((last, value)) = known.get_mut(Self::place(ip)) else { return text(&ip.to_string()) };
+        if *last != ip {
+            *last = ip;
+            *value = text(&ip.to_string());
+        }
+        value.clone()
+    }
+
+    /// Visitors who choose their addresses can only take places from each other.
+    fn place(ip: IpAddr) -> usize {
+        let bits = match ip {
+            IpAddr::V4(ip) => u64::from(ip.to_bits()),
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, e, f, g, h] = ip.segments().map(u64::from);
+                (a << 48 | b << 32 | c << 16 | d) ^ (e << 48 | f << 32 | g << 16 | h)
+            }
+        };
+        // Fibonacci hashing: the upper byte of the product depends on every bit.
+        usize::from(bits.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[0])
+    }
+}
+
 /// Sets `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, `X-Real-IP`, `X-Request-Id` and the visitor's own `Host`.
-pub(super) fn set(headers: &mut HeaderMap, visit: &Visit<'_>) {
+pub(super) fn set(headers: &mut HeaderMap, visit: &Visit<'_>, visitors: &Visitors) {
     let client = visit.client.to_canonical();
-    let address = text(&client.to_string());
+    let address = visitors.value(client);
     headers.insert(&FOR, chain(visit.forwarded_for, client, &address));
     headers.insert(&REAL_IP, address);
     headers.insert(&PROTO, HeaderValue::from_static(if visit.secure { "https" } else { "http" }));
-    let host = text(visit.host);
-    headers.insert(&HOST, host.clone());
-    headers.insert(header::HOST, host);
-    headers.insert(&PORT, HeaderValue::from(visit.port));
-    headers.insert(&REQUEST_ID, text(visit.request_id));
+    headers.insert(&HOST, visit.host.clone());
+    headers.insert(header::HOST, visit.host.clone());
+    headers.insert(&PORT, visit.port.clone());
+    headers.insert(&REQUEST_ID, visit.request_id.clone());
 }
 
 /// The chain from trusted peers with the visitor at its end, who is named once.
@@ -79,7 +115,7 @@ fn chain(before: Option<&str>, client: IpAddr, address: &HeaderValue) -> HeaderV
 }
 
 /// A value from text of ours; one that is no field value becomes an empty one.
-fn text(value: &str) -> HeaderValue {
+pub(super) fn text(value: &str) -> HeaderValue {
     HeaderValue::from_maybe_shared(Bytes::copy_from_slice(value.as_bytes()))
         .unwrap_or(const { HeaderValue::from_static("") })
 }
@@ -100,6 +136,22 @@ mod tests {
         );
         assert_eq!(chain(Some("192.0.2.7, 10.0.0.9"), client, &value), "192.0.2.7, 10.0.0.9");
         assert_eq!(chain(Some("bad\r\nx: y"), client, &value), "192.0.2.7");
+    }
+
+    #[test]
+    fn every_visitor_gets_their_own_address_however_they_share_places() {
+        let visitors = Visitors::new();
+        for round in 0..2 {
+            for number in 0..2_000_u32 {
+                let ip = if number % 2 == 0 {
+                    IpAddr::from(number.to_be_bytes())
+                } else {
+                    IpAddr::V6(std::net::Ipv6Addr::from_bits(u128::from(number) << 64))
+                };
+                assert_eq!(visitors.value(ip), ip.to_string().as_str(), "{round}");
+                assert_eq!(visitors.value(ip), ip.to_string().as_str());
+            }
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use http::HeaderValue;
 use http::header;
 
 use super::fold::Folded;
-use super::fold::remove_if;
+use super::fold::first;
 
 const NAMES: &[&[u8]] =
     &[b"connection", b"http2-settings", b"keep-alive", b"te", b"transfer-encoding", b"upgrade", b"expect"];
@@ -16,6 +16,13 @@ const NAMES: &[&[u8]] =
 /// Whether a field concerns one connection only, in any spelling that folds to its name. A spelling of
 /// `Content-Length` or `Host` that is not theirs counts too: nobody may frame or route by it.
 pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    // What the names below begin with; few others do.
+    if !matches!(
+        &first(name.as_str()),
+        b"con" | b"exp" | b"htt" | b"kee" | b"pro" | b"te\0" | b"tra" | b"upg"
+    ) {
+        return false;
+    }
     let folded = Folded::new(name.as_str());
     let framing_in_disguise = folded.is(b"content-length") && *name != header::CONTENT_LENGTH;
     folded.is_any(NAMES) || folded.begins(b"proxy-") || framing_in_disguise
@@ -23,11 +30,32 @@ pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// Removes the hop-by-hop fields and all that `Connection` names. Returns whether the sender takes trailers.
 pub(super) fn strip(headers: &mut HeaderMap) -> bool {
-    let trailers = headers
-        .get_all(header::TE)
-        .iter()
-        .flat_map(tokens)
-        .any(|token| token.split(|b| *b == b';').next().is_some_and(is_trailers));
+    // Nearly every message has a `Connection`, and nothing else of the list.
+    let mut connection = false;
+    let mut doomed = Vec::new();
+    for name in headers.keys().filter(|name| is_hop_by_hop(name)) {
+        if *name == header::CONNECTION {
+            connection = true;
+        } else {
+            doomed.push(name.clone());
+        }
+    }
+    let wishes = |te: &HeaderValue| {
+        tokens(te).any(|token| token.split(|b| *b == b';').next().is_some_and(is_trailers))
+    };
+    let trailers = doomed.contains(&header::TE) && headers.get_all(header::TE).iter().any(wishes);
+    if connection {
+        remove_named(headers);
+        headers.remove(header::CONNECTION);
+    }
+    for name in doomed {
+        headers.remove(&name);
+    }
+    trailers
+}
+
+/// Removes what `Connection` names.
+fn remove_named(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -41,8 +69,6 @@ pub(super) fn strip(headers: &mut HeaderMap) -> bool {
             headers.remove(&name);
         }
     }
-    remove_if(headers, is_hop_by_hop);
-    trailers
 }
 
 /// Says to the next hop that trailers are welcome (RFC 9110 §10.1.4 asks for both fields).
@@ -94,6 +120,16 @@ mod tests {
         ]);
         assert!(!strip(&mut headers));
         assert_eq!(headers, map(&[("content-length", "5"), ("accept", "*/*")]));
+    }
+
+    #[test]
+    fn the_quick_look_hides_no_name_of_the_list() {
+        for name in
+            NAMES.iter().copied().chain([&b"proxy-authorization"[..], b"content_length", b"T~E", b"Te"])
+        {
+            let hop = HeaderName::from_bytes(name).unwrap();
+            assert_eq!(is_hop_by_hop(&hop), name != b"T~E", "{hop}");
+        }
     }
 
     #[test]

@@ -11,23 +11,26 @@ use crate::policy::IdentityHeaders;
 static ASSERTION: HeaderName = HeaderName::from_static("linkgate-assertion");
 const EMPTY: HeaderValue = HeaderValue::from_static("");
 
-const REMOTE: &[(&str, &str)] = &[
-    ("remote-user", "{user}"),
-    ("remote-email", "{email}"),
-    ("remote-name", "{name}"),
-    ("remote-groups", "{groups}"),
+type Preset = [(HeaderName, &'static str); 4];
+
+// Names that need no counting when they are copied.
+static REMOTE: Preset = [
+    (HeaderName::from_static("remote-user"), "{user}"),
+    (HeaderName::from_static("remote-email"), "{email}"),
+    (HeaderName::from_static("remote-name"), "{name}"),
+    (HeaderName::from_static("remote-groups"), "{groups}"),
 ];
-const X_FORWARDED: &[(&str, &str)] = &[
-    ("x-forwarded-user", "{user}"),
-    ("x-forwarded-email", "{email}"),
-    ("x-forwarded-groups", "{groups}"),
-    ("x-forwarded-preferred-username", "{user}"),
+static X_FORWARDED: Preset = [
+    (HeaderName::from_static("x-forwarded-user"), "{user}"),
+    (HeaderName::from_static("x-forwarded-email"), "{email}"),
+    (HeaderName::from_static("x-forwarded-groups"), "{groups}"),
+    (HeaderName::from_static("x-forwarded-preferred-username"), "{user}"),
 ];
-const X_AUTH_REQUEST: &[(&str, &str)] = &[
-    ("x-auth-request-user", "{user}"),
-    ("x-auth-request-email", "{email}"),
-    ("x-auth-request-groups", "{groups}"),
-    ("x-auth-request-preferred-username", "{user}"),
+static X_AUTH_REQUEST: Preset = [
+    (HeaderName::from_static("x-auth-request-user"), "{user}"),
+    (HeaderName::from_static("x-auth-request-email"), "{email}"),
+    (HeaderName::from_static("x-auth-request-groups"), "{groups}"),
+    (HeaderName::from_static("x-auth-request-preferred-username"), "{user}"),
 ];
 
 /// Identity headers with their values, ready to be copied into requests and forward-auth answers.
@@ -54,14 +57,14 @@ impl IdentityHeaderValues {
     }
 
     fn build(headers: &IdentityHeaders, value: impl Fn(&str) -> HeaderValue) -> Self {
+        let preset = |rows: &Preset| rows.iter().map(|(n, t)| (n.clone(), value(t))).collect();
         let row = |name: &str, template: &str| {
             HeaderName::from_bytes(name.as_bytes()).ok().map(|name| (name, value(template)))
         };
-        let preset = |rows: &[(&str, &str)]| rows.iter().filter_map(|(n, t)| row(n, t)).collect();
         Self(match headers {
-            IdentityHeaders::Remote => preset(REMOTE),
-            IdentityHeaders::XForwarded => preset(X_FORWARDED),
-            IdentityHeaders::XAuthRequest => preset(X_AUTH_REQUEST),
+            IdentityHeaders::Remote => preset(&REMOTE),
+            IdentityHeaders::XForwarded => preset(&X_FORWARDED),
+            IdentityHeaders::XAuthRequest => preset(&X_AUTH_REQUEST),
             IdentityHeaders::Table(rows) => rows.iter().filter_map(|(n, t)| row(n, t)).collect(),
         })
     }
@@ -80,6 +83,20 @@ pub(super) fn set(headers: &mut HeaderMap, values: &IdentityHeaderValues, assert
         headers.insert(name, value.clone());
     }
     headers.insert(&ASSERTION, assertion.cloned().unwrap_or(EMPTY));
+}
+
+/// Sets the same headers empty: nobody is named.
+pub(super) fn set_nobody(headers: &mut HeaderMap, wanted: &IdentityHeaders) {
+    let preset = match wanted {
+        IdentityHeaders::Remote => &REMOTE,
+        IdentityHeaders::XForwarded => &X_FORWARDED,
+        IdentityHeaders::XAuthRequest => &X_AUTH_REQUEST,
+        IdentityHeaders::Table(_) => return set(headers, &IdentityHeaderValues::empty(wanted), None),
+    };
+    for (name, _) in preset {
+        headers.insert(name, EMPTY);
+    }
+    headers.insert(&ASSERTION, EMPTY);
 }
 
 /// A template with its `{names}` filled in. An unknown name gives nothing; a brace without its partner is itself.

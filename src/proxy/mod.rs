@@ -4,6 +4,8 @@
 mod balance;
 mod connect;
 mod connectors;
+#[cfg(feature = "bench")]
+mod bench;
 mod cookies;
 mod error;
 mod exchange;
@@ -75,6 +77,7 @@ use balance::Dice;
 use balance::Group;
 use connectors::Addresses;
 use forwarded::Via;
+use forwarded::Visitors;
 use pool::Sweeper;
 use upload::Upload;
 use way::Scratch;
@@ -103,12 +106,12 @@ pub struct Visit<'a> {
     pub forwarded_for: Option<&'a str>,
     /// Whether the visitor came by https.
     pub secure: bool,
-    /// `host[:port]` as the visitor asked.
-    pub host: &'a str,
+    /// `host[:port]` as configured.
+    pub host: &'a HeaderValue,
     /// The port that the visitor came to.
-    pub port: u16,
+    pub port: &'a HeaderValue,
     /// Names the request in logs, ours and the app's.
-    pub request_id: &'a str,
+    pub request_id: &'a HeaderValue,
     /// Our cookies on this host.
     pub cookies: &'a CookieNames,
     /// Who asks, in the form of this route; `None`: unknown, every header is sent empty.
@@ -126,6 +129,7 @@ pub struct Proxy {
     numbers: Addresses,
     dice: Dice,
     via: Via,
+    visitors: Visitors,
     body_timeout: Duration,
     scratch: Scratch,
     random: Random,
@@ -142,6 +146,7 @@ impl Proxy {
             numbers: connectors.numbers(),
             dice: Dice::new(u64::from_ne_bytes(random.bytes())),
             via: Via::new(&settings.via_name),
+            visitors: Visitors::new(),
             body_timeout: settings.body_timeout,
             scratch: Scratch::default(),
             random: random.clone(),
@@ -204,7 +209,7 @@ impl Proxy {
         if wants_trailers {
             hop::offer_trailers(headers);
         }
-        forwarded::set(headers, visit);
+        forwarded::set(headers, visit, &self.visitors);
         self.via.append(headers, head.version);
         set_identity(headers, permitted, visit);
         frame(&mut outgoing, declared, &head.method);
@@ -246,7 +251,7 @@ fn set_identity(headers: &mut HeaderMap, permitted: &Permitted, visit: &Visit<'_
     let named = permitted.identity().is_some();
     match visit.identity.filter(|_| named) {
         Some(values) => identity::set(headers, values, visit.assertion),
-        None => identity::set(headers, &IdentityHeaderValues::empty(&permitted.route().identity), None),
+        None => identity::set_nobody(headers, &permitted.route().identity),
     }
 }
 
@@ -279,9 +284,20 @@ fn frame_answer(answer: &mut Response<Stream>, length: Option<HeaderValue>, meth
     } else if described {
         length.filter(|value| value.to_str().is_ok_and(|text| text.parse::<u64>().is_ok()))
     } else {
-        answer.body().size_hint().exact().map(HeaderValue::from)
+        // The app's own spelling where it is the one we would use.
+        let exact = answer.body().size_hint().exact();
+        exact.map(|exact| {
+            length.filter(|said| spells(said, exact)).unwrap_or_else(|| HeaderValue::from(exact))
+        })
     };
     if let Some(length) = length {
         answer.headers_mut().insert(header::CONTENT_LENGTH, length);
     }
+}
+
+/// Whether a field value is this number, in digits alone.
+fn spells(value: &HeaderValue, number: u64) -> bool {
+    let digits = value.as_bytes();
+    let plain = digits.iter().all(u8::is_ascii_digit) && (digits.first() != Some(&b'0') || number == 0);
+    plain && value.to_str().is_ok_and(|text| text.parse() == Ok(number))
 }

@@ -71,6 +71,14 @@ pub(super) fn check(method: &Method, uri: &Uri, version: Version, headers: &Head
 
 /// RFC 9112 §6.1 and §6.3, and stricter: one spelling, one value.
 fn check_length(version: Version, headers: &HeaderMap) -> Result<(), Fault> {
+    let mut framed = false;
+    for name in headers.keys() {
+        framed |= *name == header::CONTENT_LENGTH || *name == header::TRANSFER_ENCODING;
+        disguised(name.as_str())?;
+    }
+    if !framed {
+        return Ok(());
+    }
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let length = lengths.next();
     if lengths.next().is_some()
@@ -87,7 +95,7 @@ fn check_length(version: Version, headers: &HeaderMap) -> Result<(), Fault> {
     {
         return Err(Fault::TransferEncoding);
     }
-    headers.keys().try_for_each(|name| disguised(name.as_str()))
+    Ok(())
 }
 
 /// `Transfer_Encoding` and `Content.Length`: apps behind CGI or WSGI read them as the real ones.
@@ -109,16 +117,13 @@ fn disguised(name: &str) -> Result<(), Fault> {
 /// RFC 9112 §3.2, RFC 9113 §8.3.1: exactly one host, the same wherever it is named.
 fn check_host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<(), Fault> {
     let mut hosts = headers.get_all(header::HOST).iter();
-    let host = match hosts.next() {
-        Some(value) => Some(parse_host(value)?),
-        None => None,
-    };
-    if hosts.next().is_some() {
+    let host = hosts.next();
+    if host.is_some_and(|host| !names_host(host.as_bytes())) || hosts.next().is_some() {
         return Err(Fault::Host);
     }
     match (uri.authority(), host) {
-        (Some(target), _) if !is_plain(target) => Err(Fault::Host),
-        (Some(target), Some(host)) if !target.as_str().eq_ignore_ascii_case(host.as_str()) => {
+        (Some(target), _) if !is_simple(target.as_str().as_bytes()) && !is_plain(target) => Err(Fault::Host),
+        (Some(target), Some(host)) if !target.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes()) => {
             Err(Fault::Host)
         }
         (_, None) if version == Version::HTTP_11 => Err(Fault::Host),
@@ -127,9 +132,21 @@ fn check_host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<(), Fa
     }
 }
 
-fn parse_host(value: &HeaderValue) -> Result<Authority, Fault> {
-    let authority = Authority::try_from(value.as_bytes()).map_err(|_| Fault::Host)?;
-    if is_plain(&authority) { Ok(authority) } else { Err(Fault::Host) }
+fn names_host(value: &[u8]) -> bool {
+    is_simple(value) || Authority::try_from(value).is_ok_and(|authority| is_plain(&authority))
+}
+
+/// Letters, digits, hyphens and dots, and at most a port: nearly every host, told without taking it apart.
+fn is_simple(host: &[u8]) -> bool {
+    let named = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+    let name = host.iter().take_while(|byte| named(byte)).count();
+    match host.split_at_checked(name) {
+        Some(([], _)) | None => false,
+        Some((_, [])) => true,
+        // As many digits as cannot be too large a number.
+        Some((_, [b':', port @ ..])) => matches!(port.len(), 1..5) && port.iter().all(u8::is_ascii_digit),
+        Some(_) => false,
+    }
 }
 
 /// A host and at most a port: no user, nothing else.

@@ -111,7 +111,7 @@ impl Sniffer {
     }
 
     fn feed_head<'a>(&mut self, bytes: &'a [u8], seen: &mut Seen) -> &'a [u8] {
-        let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
+        let Some(end) = memchr::memchr(b'\n', bytes) else {
             self.add(bytes);
             return &[];
         };
@@ -129,12 +129,13 @@ impl Sniffer {
     }
 
     fn add(&mut self, part: &[u8]) {
-        if self.head.lines == 0 && part.contains(&b'#') {
+        if self.head.lines == 0 && memchr::memchr(b'#', part).is_some() {
             self.head.bad = true;
         }
         let room = self.line.kept.get_mut(self.line.length..).unwrap_or_default();
-        for (to, from) in room.iter_mut().zip(part) {
-            *to = *from;
+        let kept = room.len().min(part.len());
+        if let (Some(to), Some(from)) = (room.get_mut(..kept), part.get(..kept)) {
+            to.copy_from_slice(from);
         }
         self.line.length = self.line.length.saturating_add(part.len());
         if let Some(last) = part.last() {
@@ -166,6 +167,10 @@ impl Sniffer {
 
 impl Head {
     fn header(&mut self, line: &[u8], whole: bool) {
+        // The first letters of the names below.
+        if !line.first().is_some_and(|byte| b"cCtTuU".contains(byte)) {
+            return;
+        }
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { return };
         let (name, value) = line.split_at(colon);
         if name.eq_ignore_ascii_case(b"content-length") {

@@ -34,7 +34,12 @@ impl Stream {
     /// For HTTP/1, from the beginning of a request.
     pub fn http1(socket: Socket, stamps: Arc<Stamps>, permit: Permit) -> Self {
         stamps.found_bad(0);
-        Self { socket, stamps, reader: Reader::Http1 { sniffer: Sniffer::new(), heads: 0, broken: false }, permit }
+        Self {
+            socket,
+            stamps,
+            reader: Reader::Http1 { sniffer: Sniffer::new(), heads: 0, broken: false },
+            permit,
+        }
     }
 
     pub fn http2(socket: Socket, stamps: Arc<Stamps>, permit: Permit) -> Self {

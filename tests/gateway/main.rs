@@ -4,6 +4,7 @@
 mod harness;
 
 mod activation;
+mod apps_page;
 mod attacks;
 mod check_nginx;
 mod clients_grpc;
@@ -14,6 +15,7 @@ mod concurrency;
 mod crash;
 mod cutting;
 mod demo;
+mod h2spec;
 mod handling;
 mod hostile;
 mod hosts;
@@ -25,6 +27,7 @@ mod reload;
 mod revoke;
 mod sign_in;
 mod sign_out;
+mod slow;
 mod smuggling;
 mod store_away;
 mod tenants;

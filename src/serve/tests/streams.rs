@@ -173,7 +173,9 @@ async fn what_a_client_may_do_is_announced_and_streams_beyond_it_are_refused() {
     let pairs: Vec<(u16, u32)> = settings
         .payload
         .chunks_exact(6)
-        .map(|pair| (u16::from_be_bytes([pair[0], pair[1]]), u32::from_be_bytes(pair[2..].try_into().unwrap())))
+        .map(|pair| {
+            (u16::from_be_bytes([pair[0], pair[1]]), u32::from_be_bytes(pair[2..].try_into().unwrap()))
+        })
         .collect();
     let limits = Limits::default();
     assert!(pairs.contains(&(3, limits.h2_streams)), "{pairs:?}");
