@@ -155,10 +155,7 @@ impl Gate {
                 let kind = Kind::Tunnel { idle: permitted.route().limits.idle_timeout, websocket };
                 let (place, hold) = worker.open.enter(ask, worker.number, None, kind);
                 let tenths = worker.open.tenths();
-                tokio::task::spawn_local(async move {
-                    tunnel.run(hold, tenths).await;
-                    drop(place);
-                });
+                tokio::task::spawn_local(tunnel.run(hold, tenths, place));
                 Ok(answer.map(|()| Body::empty()))
             }
         }

@@ -64,7 +64,7 @@ pub use open::Order;
 pub use open::Tenths;
 pub use stream::Stream;
 pub use switch::Switched;
-pub use switch::Tunnel;
+pub use tunnel::Tunnel;
 pub use upgrade::Wish;
 
 use crate::identity::CookieNames;
