@@ -122,7 +122,7 @@ install_axe() {
 install_h2spec() {
     [ -x "$CHECK/go/bin/h2spec" ] && return 0
     say "building h2spec into .check/go"
-    GOBIN="$CHECK/go/bin" GOPATH="$CHECK/go/path" GOFLAGS=-modcacherw \
+    GOBIN="$CHECK/go/bin" GOPATH="$CHECK/go/path" GOFLAGS=-modcacherw GOTOOLCHAIN=auto \
         go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible || die "go could not build h2spec"
 }
 

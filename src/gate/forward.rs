@@ -64,7 +64,10 @@ impl Gate {
             pass.told(&self.parts.keys, &journey.place.host, permitted.app(), permitted.route(), journey.now)
         });
         if pass.is_some() && told.is_none() {
-            tracing::error!(reference = journey.reference.as_str(), "the identity assertion could not be signed");
+            tracing::error!(
+                reference = journey.reference.as_str(),
+                "the identity assertion could not be signed"
+            );
             return answer::plain(&Fault::Stale.shown(), journey.reference.as_str());
         }
         let visit = Visit {

@@ -15,7 +15,7 @@ use super::framing;
 use super::limits::count;
 use super::redirect;
 use super::reply;
-use super::reply::{Reply, Taken};
+use super::reply::Reply;
 use super::stamps::Stamps;
 use super::takers::Taker;
 use super::worker::Core;
@@ -54,7 +54,7 @@ impl<H: Handle> Desk<H> {
             let about = about.insert(self.about.clone());
             about.line.taker = Some(Rc::clone(taker));
         }
-        let taken = taker.map(|taker| Taken::new(taker, &self.core.tick));
+        let taken = taker.map(|taker| (taker, self.core.tick.clone()));
         if let Some(fault) = self.fault(&request) {
             count(&self.core.shared.counters.bad_requests);
             return reply::own(fault.answer(request.version() == Version::HTTP_2), running);

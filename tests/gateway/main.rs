@@ -4,6 +4,7 @@
 mod harness;
 
 mod activation;
+mod apps_page;
 mod attacks;
 mod check_nginx;
 mod clients_grpc;
@@ -26,6 +27,7 @@ mod reload;
 mod revoke;
 mod sign_in;
 mod sign_out;
+mod slow;
 mod smuggling;
 mod store_away;
 mod tenants;
