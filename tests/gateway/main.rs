@@ -39,4 +39,6 @@ mod traffic_files;
 mod traffic_flow;
 mod traffic_h2;
 mod traffic_mixed;
+mod upstreams;
+mod upstreams_tls;
 mod websocket;
