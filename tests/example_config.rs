@@ -1,5 +1,5 @@
 //! config.toml.example loads, as it is and with everything in it switched on, and every key appears in it; and every
-//! configuration in the documentation is free of mistakes.
+//! configuration in the documentation is free of mistakes, and every test that it names is there.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -161,4 +161,38 @@ fn every_configuration_in_the_documentation_is_free_of_mistakes() {
             }
         }
     }
+}
+
+/// Whether `name` is a test of this file, or of one below the folder that is called like it.
+fn is_there(file: &str, name: &str) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    ["src", "tests"].iter().any(|room| {
+        let path = root.join(room).join(file);
+        let mut texts = vec![fs::read_to_string(&path).unwrap_or_default()];
+        let below = fs::read_dir(path.with_extension("")).into_iter().flatten().flatten();
+        texts.extend(below.filter_map(|entry| fs::read_to_string(entry.path()).ok()));
+        texts.iter().any(|text| text.contains(&format!("fn {name}(")))
+    })
+}
+
+#[test]
+fn every_test_that_the_threat_model_names_is_there() {
+    let mut named = 0;
+    let mut missing = Vec::new();
+    let mut file = "";
+    for word in include_str!("../docs/threat-model.md").split('`').skip(1).step_by(2) {
+        let Some((before, name)) = word.split_once("::") else { continue };
+        if name == "test" {
+            continue;
+        }
+        if !before.is_empty() {
+            file = before;
+        }
+        named += 1;
+        if !is_there(file, name) {
+            missing.push(format!("{file}::{name}"));
+        }
+    }
+    assert!(named > 40, "{named} tests are named");
+    assert!(missing.is_empty(), "named in docs/threat-model.md, but not there: {missing:#?}");
 }

@@ -52,6 +52,7 @@ use linkgate::policy::Sites;
 use linkgate::policy::Target;
 use linkgate::policy::Upstream;
 use linkgate::policy::decide;
+use linkgate::proxy::Connectors;
 use linkgate::random::Random;
 use linkgate::store;
 use linkgate::store::Quota;
@@ -125,6 +126,7 @@ impl House {
             prefix: PREFIX.into(),
         });
         let asks = (0..REQUESTS).map(|number| ask(number, size, &sites, &keys, &random)).collect();
+        let connectors = Connectors::new(&sites).unwrap();
         let trust = Trust { networks: vec!["127.0.0.1/32".parse().unwrap()], private: false, unix: false };
         let gate = Gate::new(Parts {
             sites: Arc::clone(&sites),
@@ -133,6 +135,7 @@ impl House {
             trust,
             max_staleness: Duration::from_hours(1),
             proxy: linkgate::proxy::Settings {
+                connectors,
                 pool_idle: Duration::from_secs(55),
                 max_idle_per_upstream: 8,
                 via_name: "linkgate".into(),

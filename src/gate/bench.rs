@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use http::HeaderValue;
 use http::Method;
 use http::Request;
 use http::request;
 
 use super::Connection;
 use super::Gate;
+use super::Hosted;
 use super::Known;
 use super::Own;
 use super::Peer;
@@ -19,9 +21,7 @@ use super::identify::Found;
 use super::identify::Passes;
 use super::identify::Told;
 use super::own_path;
-use crate::identity::CookieNames;
 use crate::policy::Asker;
-use crate::policy::Host;
 use crate::policy::Permitted;
 use crate::policy::Target;
 use crate::policy::decide;
@@ -38,14 +38,14 @@ const LOOPBACK: Connection = Connection {
 pub struct Desk {
     gate: Arc<Gate>,
     worker: Worker,
+    reference: HeaderValue,
 }
 
 /// A request that may pass, ready for its headers to be made.
 pub struct Ready<'a> {
     permitted: Permitted,
     target: Target,
-    host: &'a Host,
-    names: &'a CookieNames,
+    place: &'a Hosted,
     told: Option<Told>,
 }
 
@@ -55,7 +55,7 @@ impl Desk {
     pub fn new(gate: Gate) -> Self {
         let gate = Arc::new(gate);
         let worker = gate.worker(None);
-        Self { gate, worker }
+        Self { gate, worker, reference: HeaderValue::from_static("0000-0000-0000") }
     }
 
     /// Whether somebody is signed in, by what is remembered.
@@ -90,7 +90,7 @@ impl Desk {
         let gate = &self.gate;
         let client = client::client(&gate.parts.trust, LOOPBACK, &head.headers).ok()?;
         let target = Target::parse(true, authority, head.uri.path_and_query()?.as_str()).ok()?;
-        let (host, _, names) = gate.place(&self.worker, &target.host)?;
+        let place = self.worker.hosts.get(&target.host)?;
         let found = self.found(&self.worker.passes, &target.host, &head.headers)?;
         if !matches!(own_path(&gate.parts.prefix, &target), Own::Theirs) {
             return None;
@@ -98,10 +98,10 @@ impl Desk {
         let pass = found.pass.as_ref()?;
         let who = Asker { identity: &pass.identity, by_bearer: found.by_bearer };
         let client = client.certain.then_some(client.ip);
-        let permitted = decide(host, &target, &Method::GET, client, Some(who)).ok()?;
+        let permitted = decide(&place.host, &target, &Method::GET, client, Some(who)).ok()?;
         let now = gate.parts.clock.now();
-        let told = pass.told(&gate.parts.keys, host, permitted.app(), permitted.route(), now);
-        Some(Ready { permitted, target, host, names, told })
+        let told = pass.told(&gate.parts.keys, &place.host, permitted.app(), permitted.route(), now);
+        Some(Ready { permitted, target, place, told })
     }
 
     /// The headers that the app gets; their number.
@@ -111,10 +111,10 @@ impl Desk {
             client: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             forwarded_for: None,
             secure: true,
-            host: ready.host.origin.authority(),
-            port: ready.host.origin.port(),
-            request_id: "bench",
-            cookies: ready.names,
+            host: &ready.place.authority,
+            port: &ready.place.port,
+            request_id: &self.reference,
+            cookies: &ready.place.names,
             identity: ready.told.as_ref().map(|told| &*told.values),
             consumed_authorization: false,
             assertion: ready.told.as_ref().map(|told| &told.assertion),
@@ -123,10 +123,10 @@ impl Desk {
     }
 
     fn found(&self, passes: &Passes, host: &str, headers: &HeaderMap) -> Option<Found> {
-        let (host, _, names) = self.gate.place(&self.worker, host)?;
+        let place = self.worker.hosts.get(host)?;
         let parts = &self.gate.parts;
         let (standing, keys, sites, now) = (&parts.standing, &parts.keys, &parts.sites, parts.clock.now());
-        let found = passes.find(&Known { standing, keys, sites, now }, host, names, headers);
+        let found = passes.find(&Known { standing, keys, sites, now }, &place.host, &place.names, headers);
         self.gate.fresh(now).then_some(found)
     }
 }

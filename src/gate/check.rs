@@ -2,7 +2,6 @@
 //! 401 or 403 and nothing else, for nginx turns every other answer into a 500; never reads a body, never renews a
 //! cookie (an answer to nginx does not reach the browser), never believes a peer that `trusted_proxies` does not name.
 
-
 use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;

@@ -64,7 +64,10 @@ impl Gate {
             pass.told(&self.parts.keys, &journey.place.host, permitted.app(), permitted.route(), journey.now)
         });
         if pass.is_some() && told.is_none() {
-            tracing::error!(reference = journey.reference.as_str(), "the identity assertion could not be signed");
+            tracing::error!(
+                reference = journey.reference.as_str(),
+                "the identity assertion could not be signed"
+            );
             return answer::plain(&Fault::Stale.shown(), journey.reference.as_str());
         }
         let visit = Visit {
@@ -152,10 +155,7 @@ impl Gate {
                 let kind = Kind::Tunnel { idle: permitted.route().limits.idle_timeout, websocket };
                 let (place, hold) = worker.open.enter(ask, worker.number, None, kind);
                 let tenths = worker.open.tenths();
-                tokio::task::spawn_local(async move {
-                    tunnel.run(hold, tenths).await;
-                    drop(place);
-                });
+                tokio::task::spawn_local(tunnel.run(hold, tenths, place));
                 Ok(answer.map(|()| Body::empty()))
             }
         }

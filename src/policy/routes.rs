@@ -321,8 +321,6 @@ impl Site {
 pub struct Host {
     /// The tenant.
     pub site: Arc<Site>,
-    /// The tenant's place in [`Sites::all`].
-    pub site_number: usize,
     /// The host's origin.
     pub origin: Origin,
     /// `None`: only our own pages live here.
@@ -344,14 +342,14 @@ impl Sites {
     /// Two sites or apps claim one host, or two sites one name.
     pub fn new(sites: Vec<Site>) -> Result<Self, String> {
         let mut built = Self::default();
-        for (site_number, site) in sites.into_iter().enumerate() {
+        for site in sites {
             let site = Arc::new(site);
-            if built.names.insert(site.name.clone(), site_number).is_some() {
+            if built.names.insert(site.name.clone(), built.all.len()).is_some() {
                 return Err(format!("two sites are named {:?}; give one another name", site.name));
             }
             for origin in &site.hosts {
                 let app = site.apps.iter().find(|app| app.origin == *origin).cloned();
-                let host = Host { site: Arc::clone(&site), site_number, origin: origin.clone(), app };
+                let host = Host { site: Arc::clone(&site), origin: origin.clone(), app };
                 if built.hosts.insert(origin.host().to_owned(), host).is_some() {
                     return Err(format!(
                         "the host {} is named twice; a host belongs to one app",
@@ -440,8 +438,9 @@ mod tests {
         assert!(Sites::new(vec![at(a, "one"), at(a, "two")]).unwrap_err().contains("a.example.com"));
         let sites = Sites::new(vec![at(a, "one"), at(b, "two")]).unwrap();
         for (number, host) in ["a.example.com", "b.example.com"].into_iter().enumerate() {
-            let found = sites.by_host(host).unwrap();
-            assert_eq!((found.site_number, &sites.all()[number].name), (number, &found.site.name));
+            let found = &sites.by_host(host).unwrap().site;
+            assert!(Arc::ptr_eq(found, &sites.all()[number]));
+            assert!(Arc::ptr_eq(found, sites.by_name(&found.name).unwrap()));
         }
     }
 }

@@ -50,11 +50,13 @@ impl Proxy {
     ) -> Result<(Link, Response<Incoming>), ForwardError> {
         let group = self.group(upstream)?;
         let Some(backend) = group.choose(&[], &self.dice) else { return Err(unlisted()) };
+        // Counted from here on: who comes while this one connects should go elsewhere.
+        let busy = Busy::new(Rc::clone(backend));
         let mut request = request;
         let mut round = Round::new(group);
         // The usual case first: the endpoint has an idle connection, and answers.
         if let Some(live) = backend.take() {
-            let mut link = Link::new(Held::Http1(live), Busy::new(Rc::clone(backend)));
+            let mut link = Link::new(Held::Http1(live), busy);
             set_host(&mut request, &route.handling.host, &backend.line);
             let spare = spare(&request);
             match link.ask(request, flow, route.limits.response_timeout).await {
@@ -65,7 +67,7 @@ impl Proxy {
                 Err(unanswered) => request = round.again(backend, true, spare, unanswered, flow)?,
             }
         } else {
-            round.next = Some(Rc::clone(backend));
+            round.next = Some(busy);
         }
         Box::pin(self.labour(round, request, flow, route)).await
     }
@@ -81,7 +83,8 @@ impl Proxy {
         let (limits, wish) = (&route.limits, &route.handling.host);
         let visitor = request.headers().get(header::HOST).cloned();
         loop {
-            let backend = round.turn(self).await?;
+            let busy = round.turn(self).await?;
+            let backend = Rc::clone(busy.backend());
             let reached = backend.reach(round.fresh, flow.is_some(), limits.connect_timeout).await;
             let (held, used) = match reached {
                 Ok(reached) => reached,
@@ -90,7 +93,7 @@ impl Proxy {
                     continue;
                 }
             };
-            let mut link = Link::new(held, Busy::new(Rc::clone(&backend)));
+            let mut link = Link::new(held, busy);
             dress(&mut request, link.version(), &backend.line, wish, visitor.as_ref())?;
             let spare = if round.may_repeat(used) { spare(&request) } else { None };
             match link.ask(request, flow, limits.response_timeout).await {
@@ -118,10 +121,10 @@ impl Proxy {
 
     async fn connect(&self, round: &mut Round<'_>, limits: &RouteLimits) -> Result<Fresh, ForwardError> {
         loop {
-            let backend = round.turn(self).await?;
-            match backend.line.connect(true, limits.connect_timeout).await {
-                Ok((socket, _)) => return Ok(Fresh::new(Live::begin(socket).await?, backend)),
-                Err(error) => round.failed(backend, error),
+            let busy = round.turn(self).await?;
+            match busy.backend().line.connect(true, limits.connect_timeout).await {
+                Ok((socket, _)) => return Ok(Fresh::new(Live::begin(socket).await?, busy)),
+                Err(error) => round.failed(Rc::clone(busy.backend()), error),
             }
         }
     }
@@ -137,7 +140,7 @@ impl Proxy {
 struct Round<'a> {
     group: &'a Group,
     /// Whose turn it is; `None`: to be chosen.
-    next: Option<Rc<Backend>>,
+    next: Option<Busy>,
     /// An idle connection turned out to be closed, so no other one is trusted.
     fresh: bool,
     tried: Vec<Rc<Backend>>,
@@ -171,12 +174,12 @@ impl<'a> Round<'a> {
     }
 
     /// The endpoint to try now.
-    async fn turn(&mut self, proxy: &Proxy) -> Result<Rc<Backend>, ForwardError> {
+    async fn turn(&mut self, proxy: &Proxy) -> Result<Busy, ForwardError> {
         if let Some(next) = self.next.take() {
             return Ok(next);
         }
         if let Some(chosen) = self.group.choose(&self.tried, &proxy.dice) {
-            return Ok(Rc::clone(chosen));
+            return Ok(Busy::new(Rc::clone(chosen)));
         }
         let error = self.error.take().unwrap_or_else(unlisted);
         if !self.refused || self.group.wait.is_zero() {
@@ -190,7 +193,8 @@ impl<'a> Round<'a> {
         sleep(self.pause.min(deadline - now)).await;
         self.pause = (self.pause * 3 / 2).min(LONGEST_PAUSE);
         self.tried.clear();
-        self.group.choose(&[], &proxy.dice).map(Rc::clone).ok_or_else(unlisted)
+        let chosen = self.group.choose(&[], &proxy.dice).ok_or_else(unlisted)?;
+        Ok(Busy::new(Rc::clone(chosen)))
     }
 
     /// Notes that no connection to this one came about; nothing was sent there.
@@ -243,7 +247,7 @@ impl<'a> Round<'a> {
     /// To a new connection where a used one failed, else to the next endpoint.
     fn turn_away(&mut self, backend: &Rc<Backend>, used: bool, error: ForwardError) {
         if used {
-            (self.fresh, self.next) = (true, Some(Rc::clone(backend)));
+            (self.fresh, self.next) = (true, Some(Busy::new(Rc::clone(backend))));
         } else {
             (self.refused, self.error) = (false, Some(error));
             self.tried.push(Rc::clone(backend));

@@ -49,9 +49,9 @@ impl Via {
 }
 
 /// Addresses of visitors as header values, for those who come again: writing one out costs more than all else here.
-pub(super) struct Addresses(RefCell<Vec<(IpAddr, HeaderValue)>>);
+pub(super) struct Visitors(RefCell<Vec<(IpAddr, HeaderValue)>>);
 
-impl Addresses {
+impl Visitors {
     /// A power of two: the places that addresses share.
     const PLACES: usize = 256;
 
@@ -85,9 +85,9 @@ impl Addresses {
 }
 
 /// Sets `X-Forwarded-For`, `-Proto`, `-Host`, `-Port`, `X-Real-IP`, `X-Request-Id` and the visitor's own `Host`.
-pub(super) fn set(headers: &mut HeaderMap, visit: &Visit<'_>, addresses: &Addresses) {
+pub(super) fn set(headers: &mut HeaderMap, visit: &Visit<'_>, visitors: &Visitors) {
     let client = visit.client.to_canonical();
-    let address = addresses.value(client);
+    let address = visitors.value(client);
     headers.insert(&FOR, chain(visit.forwarded_for, client, &address));
     headers.insert(&REAL_IP, address);
     headers.insert(&PROTO, HeaderValue::from_static(if visit.secure { "https" } else { "http" }));
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn every_visitor_gets_their_own_address_however_they_share_places() {
-        let addresses = Addresses::new();
+        let visitors = Visitors::new();
         for round in 0..2 {
             for number in 0..2_000_u32 {
                 let ip = if number % 2 == 0 {
@@ -148,8 +148,8 @@ mod tests {
                 } else {
                     IpAddr::V6(std::net::Ipv6Addr::from_bits(u128::from(number) << 64))
                 };
-                assert_eq!(addresses.value(ip), ip.to_string().as_str(), "{round}");
-                assert_eq!(addresses.value(ip), ip.to_string().as_str());
+                assert_eq!(visitors.value(ip), ip.to_string().as_str(), "{round}");
+                assert_eq!(visitors.value(ip), ip.to_string().as_str());
             }
         }
     }

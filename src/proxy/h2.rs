@@ -99,7 +99,7 @@ impl Shared {
             .await
             .map_err(|error| ForwardError::broken(&error))?;
         let connection = Rc::new(RefCell::new(Some(connection)));
-        tokio::task::spawn_local(drive(Rc::clone(&connection)));
+        tokio::task::spawn_local(drive(Rc::clone(&connection), Rc::clone(&greeting)));
         if let Some(why) = poll_fn(|cx| greeting.poll(cx)).await.fault() {
             return Err(ForwardError::Broken(format!("{endpoint}: {why}")));
         }
@@ -201,7 +201,7 @@ impl Drop for Lane {
 }
 
 /// Lets hyper hand requests out until the connection is over.
-async fn drive(connection: Rc<RefCell<Option<Connection>>>) {
+async fn drive(connection: Rc<RefCell<Option<Connection>>>, greeting: Rc<Greeting>) {
     poll_fn(|cx| {
         let mut slot = connection.borrow_mut();
         let Some(connection) = slot.as_mut() else { return Poll::Ready(()) };
@@ -211,6 +211,8 @@ async fn drive(connection: Rc<RefCell<Option<Connection>>>) {
         Poll::Ready(())
     })
     .await;
+    // Where even writing failed, nothing was read.
+    greeting.hear(&[]);
 }
 
 /// Whether the app never got to see the request, or hung up on all: refused, going away, or the connection broke.
@@ -265,6 +267,9 @@ impl Greeting {
     }
 
     fn hear(&self, first: &[u8]) {
+        if self.heard.get().is_some() {
+            return;
+        }
         let heard = if first.is_empty() {
             Heard::Nothing
         } else if first.starts_with(b"HTTP/1") {
@@ -293,7 +298,7 @@ impl AsyncRead for Greeted {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let outcome = Pin::new(&mut self.socket).poll_read(cx, buf);
-        if self.greeting.heard.get().is_none() && outcome.is_ready() {
+        if outcome.is_ready() {
             self.greeting.hear(buf.filled().get(before..).unwrap_or_default());
         }
         outcome

@@ -19,7 +19,6 @@ use hyper::body::Body as _;
 use hyper::body::Incoming;
 
 use super::ForwardError;
-use super::balance::Backend;
 use super::balance::Busy;
 use super::connect::Line;
 use super::connect::Socket;
@@ -93,8 +92,8 @@ pub(super) struct Fresh {
 }
 
 impl Fresh {
-    pub(super) fn new(live: Box<Live>, backend: Rc<Backend>) -> Self {
-        Self { live, busy: Busy::new(backend) }
+    pub(super) const fn new(live: Box<Live>, busy: Busy) -> Self {
+        Self { live, busy }
     }
 
     /// Sets `Host` as the route wishes, for the endpoint that was chosen.

@@ -2,10 +2,10 @@
 //! no session, writes no error page. One [`Proxy`] a worker; nothing here crosses threads.
 
 mod balance;
-mod connect;
-mod connectors;
 #[cfg(feature = "bench")]
 mod bench;
+mod connect;
+mod connectors;
 mod cookies;
 mod error;
 mod exchange;
@@ -64,7 +64,7 @@ pub use open::Order;
 pub use open::Tenths;
 pub use stream::Stream;
 pub use switch::Switched;
-pub use switch::Tunnel;
+pub use tunnel::Tunnel;
 pub use upgrade::Wish;
 
 use crate::identity::CookieNames;
@@ -77,6 +77,7 @@ use balance::Dice;
 use balance::Group;
 use connectors::Addresses;
 use forwarded::Via;
+use forwarded::Visitors;
 use pool::Sweeper;
 use upload::Upload;
 use way::Scratch;
@@ -128,7 +129,7 @@ pub struct Proxy {
     numbers: Addresses,
     dice: Dice,
     via: Via,
-    visitors: forwarded::Addresses,
+    visitors: Visitors,
     body_timeout: Duration,
     scratch: Scratch,
     random: Random,
@@ -145,7 +146,7 @@ impl Proxy {
             numbers: connectors.numbers(),
             dice: Dice::new(u64::from_ne_bytes(random.bytes())),
             via: Via::new(&settings.via_name),
-            visitors: forwarded::Addresses::new(),
+            visitors: Visitors::new(),
             body_timeout: settings.body_timeout,
             scratch: Scratch::default(),
             random: random.clone(),

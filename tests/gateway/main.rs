@@ -4,6 +4,7 @@
 mod harness;
 
 mod activation;
+mod apps_page;
 mod attacks;
 mod check_nginx;
 mod clients_grpc;
@@ -38,4 +39,6 @@ mod traffic_files;
 mod traffic_flow;
 mod traffic_h2;
 mod traffic_mixed;
+mod upstreams;
+mod upstreams_tls;
 mod websocket;

@@ -9,6 +9,7 @@ pub mod gateway;
 pub mod h2;
 pub mod jupyter;
 pub mod letters;
+pub mod nginx;
 pub mod noise;
 pub mod process;
 pub mod program;
