@@ -75,8 +75,8 @@ impl Visitors {
         let bits = match ip {
             IpAddr::V4(ip) => u64::from(ip.to_bits()),
             IpAddr::V6(ip) => {
-                let [a, b, c, d, e, f, g, h] = ip.segments().map(u64::from);
-                (a << 48 | b << 32 | c << 16 | d) ^ (e << 48 | f << 32 | g << 16 | h)
+                let (network, host) = (ip.to_bits() >> 64, ip.to_bits() & u128::from(u64::MAX));
+                u64::try_from(network ^ host).unwrap_or_default()
             }
         };
         // Fibonacci hashing: the upper byte of the product depends on every bit.

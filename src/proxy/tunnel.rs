@@ -62,7 +62,7 @@ impl Tunnel {
 
     /// The tunnel, to be run as a task of its own; it keeps `place` until its end.
     pub fn run<P: Unpin>(self, hold: Rc<Hold>, tenths: Tenths, place: P) -> Running<P> {
-        Running { stage: Stage::Before(self.0), hold, tenths, _kept: None, _place: place }
+        Running { stage: Stage::Before(self.0), hold, tenths, kept: None, _place: place }
     }
 }
 
@@ -71,7 +71,7 @@ pub struct Running<P> {
     stage: Stage,
     hold: Rc<Hold>,
     tenths: Tenths,
-    _kept: Option<(Extensions, Busy)>,
+    kept: Option<(Extensions, Busy)>,
     _place: P,
 }
 
@@ -115,7 +115,7 @@ impl<P> Running<P> {
         let seen = (Rc::clone(&self.hold), self.tenths.clone());
         let joined = Joined::new(TokioIo::new(visitor), (app, &early), frames, scratch, seen, mask);
         self.stage = Stage::Joined(joined);
-        self._kept = Some((kept, busy));
+        self.kept = Some((kept, busy));
     }
 }
 

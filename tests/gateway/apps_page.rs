@@ -31,7 +31,7 @@ async fn run(block: &str, app: &App) -> (Gateway, Browser) {
     let mut text = parts.next().unwrap().to_owned();
     for part in parts {
         let (_, after) = part.split_once('"').unwrap();
-        text += &format!("\"{}\"{after}", app.url());
+        text.extend(["\"", &app.url(), "\"", after]);
     }
     let site =
         format!("[[site]]\nname = \"wiki\"\nurl = \"http://wiki.localhost:@PORT@\"\nallow = [\"{ALICE}\"]\n");

@@ -25,7 +25,7 @@ fn status(answer: &str) -> &str {
 
 /// A WebSocket asked for by a page of this origin: what the visitor hears; empty where the app is asked.
 async fn asked_by(stage: &Stage, path: &str, origins: &[&str]) -> String {
-    let lines: String = origins.iter().map(|origin| format!("origin: {origin}\r\n")).collect();
+    let lines: String = origins.iter().flat_map(|origin| ["origin: ", origin, "\r\n"]).collect();
     let mut visitor = stage.visitor().await;
     visitor.say(stage.request(&format!("GET {path}"), &format!("{lines}{ASKING}"))).await;
     tokio::select! {

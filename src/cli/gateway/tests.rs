@@ -146,7 +146,7 @@ async fn what_is_open_ends_with_the_session_and_not_before() {
         let poll = house.ask(cookie, "").await;
         open.push(((visitor, app), (events, events_app), poll));
     }
-    house.clock.advance(MINUTE * 10 - SECOND);
+    house.clock.advance((MINUTE * 10).saturating_sub(SECOND));
     for ((visitor, app), (events, events_app), _) in &mut open {
         alive(visitor, app).await;
         events_app.write_all(b": on\n\n").await.unwrap();
@@ -176,7 +176,7 @@ async fn what_is_open_ends_when_nothing_is_known_of_revocations_for_too_long() {
     for task in house.gateway.tasks.drain(..) {
         task.await.unwrap();
     }
-    house.clock.advance(MAX_STALENESS - MINUTE);
+    house.clock.advance(MAX_STALENESS.saturating_sub(MINUTE));
     alive(&mut visitor, &mut app).await;
     let before = Instant::now();
     house.clock.advance(MINUTE * 2);

@@ -294,7 +294,7 @@ fn an_upload_that_the_app_does_not_take_holds_up_no_other_upload() {
         let mut first = App::accept(&house, 100).await;
         let held = first.asked().await;
         // More than the app's window for the whole connection: it is never given back.
-        let (mut reader, mut writer) = tokio::io::split(stuck.into_socket());
+        let (reader, mut writer) = tokio::io::split(stuck.into_socket());
         let writing = tokio::task::spawn_local(async move {
             tokio::io::AsyncWriteExt::write_all(&mut writer, &vec![b'x'; 4 << 20]).await
         });
@@ -314,7 +314,7 @@ fn an_upload_that_the_app_does_not_take_holds_up_no_other_upload() {
         first.asked().await.ok();
         third.until("ok").await;
         writing.abort();
-        let _ = tokio::io::AsyncReadExt::read_u8(&mut reader);
+        drop(reader);
     });
 }
 
@@ -331,12 +331,13 @@ fn an_app_that_goes_away_finishes_what_it_has_and_costs_nobody_a_post() {
         // Until the word has come over, requests may still go the old way, and are served.
         for _ in 0..3 {
             two.say(POST).await;
-            let mut asked = match &mut new {
-                Some(app) => App::asked(app).await,
-                None => tokio::select! {
+            let mut asked = if let Some(app) = &mut new {
+                App::asked(app).await
+            } else {
+                tokio::select! {
                     asked = old.asked() => asked,
                     app = App::accept(&house, 100) => App::asked(new.insert(app)).await,
-                },
+                }
             };
             assert_eq!(asked.body().await, b"hi");
             asked.ok();

@@ -57,11 +57,11 @@ pub fn frame(opcode: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
     match payload.len() {
         length @ ..126 => bytes.push(bit | u8::try_from(length).unwrap()),
         length @ ..65536 => {
-            bytes.push(bit | 126);
+            bytes.push(bit | 0x7e);
             bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
         }
         length => {
-            bytes.push(bit | 127);
+            bytes.push(bit | 0x7f);
             bytes.extend((length as u64).to_be_bytes());
         }
     }
