@@ -241,7 +241,7 @@ pub(super) fn explain(error: &io::Error) -> Option<String> {
 
 fn certificate_fault(bad: &CertificateError) -> String {
     match bad {
-        CertificateError::UnknownIssuer => "its certificate is signed by nobody we believe; set upstream_tls.ca \
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => "its certificate is signed by nobody we believe; set upstream_tls.ca \
              to the PEM file of the authority that signed it"
             .to_owned(),
         CertificateError::NotValidForNameContext { expected, presented } => {
