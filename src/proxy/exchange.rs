@@ -242,7 +242,7 @@ impl<'a> Round<'a> {
         };
         if let Some(request) = unsent.or(unseen).filter(|_| self.unsent > 0) {
             self.unsent -= 1;
-            self.turn_away(backend, used, error);
+            self.turn_away(backend, used || self.group.backends.len() == 1, error);
             return Ok(request);
         }
         if !(used && silent) {
@@ -258,9 +258,9 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// To a new connection where a used one failed, else to the next endpoint.
-    fn turn_away(&mut self, backend: &Rc<Backend>, used: bool, error: ForwardError) {
-        if used {
+    /// To a new connection of the same endpoint, or to the next one.
+    fn turn_away(&mut self, backend: &Rc<Backend>, same: bool, error: ForwardError) {
+        if same {
             (self.fresh, self.next) = (true, Some(Busy::new(Rc::clone(backend))));
         } else {
             (self.refused, self.error) = (false, Some(error));

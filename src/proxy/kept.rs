@@ -5,8 +5,9 @@ use bytes::Bytes;
 use http::HeaderMap;
 use hyper::body::Frame;
 
-/// What is kept of one body; one that is longer cannot be sent anew.
-const MOST: usize = 64 * 1024;
+/// What is kept of one body; one that is longer cannot be sent anew. An app that does not look at a request takes no
+/// more of it than it lets everybody send at first, which is 64 KiB for most.
+const MOST: usize = 256 * 1024;
 
 /// Pieces in their order, as they were sent.
 #[derive(Debug, Default)]

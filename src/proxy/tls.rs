@@ -153,7 +153,7 @@ struct NotPinned(String);
 
 impl std::fmt::Display for NotPinned {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "its key is none of upstream_tls.pin; it has \"sha256/{}\"", self.0)
+        write!(f, "its key is none of upstream_tls.pin; it has \"sha256//{}\"", self.0)
     }
 }
 

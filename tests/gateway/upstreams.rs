@@ -186,7 +186,7 @@ async fn checks_end_with_their_configuration_and_their_verdicts_do_not() {
     })
     .await;
     // The same again: what is known stays known.
-    let reloaded = || gateway.log().matches(" reloaded").count();
+    let reloaded = || gateway.log().matches(": reloaded").count();
     for (round, of_app) in [check("100ms"), String::new()].iter().enumerate() {
         gateway.place.write_config(&format!("{HEAD}{}", config(&both, of_app)));
         gateway.signal("HUP");

@@ -400,7 +400,7 @@ fn a_post_that_the_app_may_have_looked_at_and_one_too_long_to_keep_are_not() {
         visitor.until("HTTP/1.1 502 ").await;
 
         let mut visitor = house.visitor().await;
-        let length = 100_000;
+        let length = 300_000;
         visitor.say(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n")).await;
         visitor.say(vec![b'x'; length]).await;
         let mut asked = app.asked().await;
