@@ -18,6 +18,7 @@ use super::Proxy;
 use super::balance::Backend;
 use super::balance::Busy;
 use super::balance::Group;
+use super::connect::Version;
 use super::link::Fresh;
 use super::link::Held;
 use super::link::Link;
@@ -95,9 +96,17 @@ impl Proxy {
             };
             let mut link = Link::new(held, busy);
             dress(&mut request, link.version(), &backend.line, wish, visitor.as_ref())?;
-            let spare = if round.may_repeat(used) { spare(&request) } else { None };
+            let spare = match link.version() {
+                Version::Http1 if round.may_repeat(used) => spare(&request),
+                Version::Http1 => None,
+                // An app that goes away may not have looked at it.
+                Version::Http2 => Some(copy(&request, request.body().again())),
+            };
             match link.ask(request, flow, limits.response_timeout).await {
                 Ok(answer) => {
+                    if let Some(spare) = spare {
+                        spare.body().settle();
+                    }
                     backend.record.answered();
                     return Ok((link, answer));
                 }
@@ -220,15 +229,20 @@ impl<'a> Round<'a> {
         unanswered: Unanswered,
         flow: Option<&Rc<Flow>>,
     ) -> Result<Request<Upload>, ForwardError> {
-        let Unanswered { error, unsent, silent } = unanswered;
+        let Unanswered { error, unsent, silent, unseen } = unanswered;
         // The visitor's body, where it failed first, is the cause of what the app did.
         if let Some(cause) = flow.and_then(|flow| flow.failure()) {
             return Err(cause);
         }
-        // What was never sent may be sent anywhere; a used connection was closed meanwhile, and says nothing of the app.
-        if let Some(request) = unsent.filter(|_| self.unsent > 0) {
+        // What was never sent, or never looked at, may be sent anywhere; a used connection was closed meanwhile, and
+        // says nothing of the app.
+        let (spare, unseen) = match spare {
+            Some(spare) if unseen && spare.body().is_whole() => (None, Some(spare)),
+            spare => (spare.filter(is_repeatable), None),
+        };
+        if let Some(request) = unsent.or(unseen).filter(|_| self.unsent > 0) {
             self.unsent -= 1;
-            self.turn_away(backend, used, error);
+            self.turn_away(backend, used || self.group.backends.len() == 1, error);
             return Ok(request);
         }
         if !(used && silent) {
@@ -244,9 +258,9 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// To a new connection where a used one failed, else to the next endpoint.
-    fn turn_away(&mut self, backend: &Rc<Backend>, used: bool, error: ForwardError) {
-        if used {
+    /// To a new connection of the same endpoint, or to the next one.
+    fn turn_away(&mut self, backend: &Rc<Backend>, same: bool, error: ForwardError) {
+        if same {
             (self.fresh, self.next) = (true, Some(Busy::new(Rc::clone(backend))));
         } else {
             (self.refused, self.error) = (false, Some(error));
@@ -261,12 +275,18 @@ fn unlisted() -> ForwardError {
 
 /// A copy for a second try, of requests that may be repeated.
 fn spare(request: &Request<Upload>) -> Option<Request<Upload>> {
-    if !request.method().is_idempotent() || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut copy = Request::new(Upload::none());
+    is_repeatable(request).then(|| copy(request, Upload::none()))
+}
+
+/// Whether it does no harm twice, and has nothing that would have to be asked for again.
+fn is_repeatable(request: &Request<Upload>) -> bool {
+    request.method().is_idempotent() && request.body().is_end_stream()
+}
+
+fn copy(request: &Request<Upload>, body: Upload) -> Request<Upload> {
+    let mut copy = Request::new(body);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+    copy
 }

@@ -181,14 +181,14 @@ impl Lane {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(mut failed)) => {
                 let unsent = failed.take_message();
-                let silent = is_unheard(failed.error());
-                if unsent.is_some() || silent {
+                let (silent, unseen) = (is_silent(failed.error()), is_unseen(failed.error()));
+                if unsent.is_some() || silent || unseen {
                     self.0.leaving.set(true);
                 }
-                Err(Unanswered { error: ForwardError::broken(failed.error()), unsent, silent })
+                Err(Unanswered { error: ForwardError::broken(failed.error()), unsent, silent, unseen })
             }
             // A time-out is no hang-up: the app may be at work on it.
-            Err(error) => Err(Unanswered { error, unsent: None, silent: false }),
+            Err(error) => Err(Unanswered { error, unsent: None, silent: false, unseen: false }),
         }
     }
 }
@@ -215,12 +215,25 @@ async fn drive(connection: Rc<RefCell<Option<Connection>>>, greeting: Rc<Greetin
     greeting.hear(&[]);
 }
 
-/// Whether the app never got to see the request, or hung up on all: refused, going away, or the connection broke.
-fn is_unheard(error: &hyper::Error) -> bool {
-    let mut below: Option<&(dyn Error + 'static)> = error.source();
+/// Whether the app said that it never looked at the request: it refused the stream, or is going away (RFC 9113 §8.7).
+fn is_unseen(error: &hyper::Error) -> bool {
+    let refused = |h2: &h2::Error| h2.reason() == Some(h2::Reason::REFUSED_STREAM) && h2.is_reset();
+    let mut below = error.source();
     while let Some(cause) = below {
         if let Some(h2) = cause.downcast_ref::<h2::Error>() {
-            return h2.is_io() || h2.is_go_away() || h2.reason() == Some(h2::Reason::REFUSED_STREAM);
+            return h2.is_remote() && (h2.is_go_away() || refused(h2));
+        }
+        below = cause.source();
+    }
+    false
+}
+
+/// Whether the connection broke, whatever the app had seen by then.
+fn is_silent(error: &hyper::Error) -> bool {
+    let mut below = error.source();
+    while let Some(cause) = below {
+        if let Some(h2) = cause.downcast_ref::<h2::Error>() {
+            return h2.is_io() || h2.is_go_away();
         }
         if cause.is::<io::Error>() {
             return true;

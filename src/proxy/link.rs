@@ -154,7 +154,8 @@ pub(super) fn dress(
     match version {
         Version::Http1 => {
             let was_http2 = request.uri().authority().is_some();
-            let unframed = !request.body().is_end_stream() && request.body().size_hint().exact().is_none();
+            let unframed =
+                !request.body().is_end_stream() && !request.headers().contains_key(header::CONTENT_LENGTH);
             if let (true, Some(path)) = (was_http2, path) {
                 *request.uri_mut() = Uri::from(path);
             }

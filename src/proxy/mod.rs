@@ -17,6 +17,7 @@ mod handling;
 mod health;
 mod hop;
 mod identity;
+mod kept;
 mod link;
 mod open;
 mod patience;

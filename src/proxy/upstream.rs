@@ -46,6 +46,8 @@ pub(super) struct Unanswered {
     pub(super) unsent: Option<Request<Upload>>,
     /// The connection ended before a byte of an answer.
     pub(super) silent: bool,
+    /// The app said that it never looked at the request.
+    pub(super) unseen: bool,
 }
 
 impl Live {
@@ -97,10 +99,10 @@ impl Live {
             Ok(Err(mut failed)) => {
                 let unsent = failed.take_message();
                 let error = ForwardError::broken(failed.error());
-                Err(Unanswered { error, unsent, silent: !self.heard.get() })
+                Err(Unanswered { error, unsent, silent: !self.heard.get(), unseen: false })
             }
             // A time-out is no hang-up: the app may be at work on it.
-            Err(error) => Err(Unanswered { error, unsent: None, silent: false }),
+            Err(error) => Err(Unanswered { error, unsent: None, silent: false, unseen: false }),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::harness::noise;
 use bytes::Bytes;
 use http::Request;
 use http::Response;
+use http_body_util::BodyExt as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -63,7 +64,10 @@ impl Named {
                             *answer.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
                         }
                     }
-                    async { Ok::<_, Infallible>(answer) }
+                    async {
+                        let _ = request.into_body().collect().await;
+                        Ok::<_, Infallible>(answer)
+                    }
                 });
                 connections.spawn(
                     hyper::server::conn::http1::Builder::new()
@@ -182,7 +186,7 @@ async fn checks_end_with_their_configuration_and_their_verdicts_do_not() {
     })
     .await;
     // The same again: what is known stays known.
-    let reloaded = || gateway.log().matches(" reloaded").count();
+    let reloaded = || gateway.log().matches(": reloaded").count();
     for (round, of_app) in [check("100ms"), String::new()].iter().enumerate() {
         gateway.place.write_config(&format!("{HEAD}{}", config(&both, of_app)));
         gateway.signal("HUP");

@@ -1,6 +1,5 @@
 //! Apps behind TLS: whom we believe there, who we are there, and what is said where either fails. The app is nginx.
 
-use crate::harness::app::App;
 use crate::harness::authority::Authority;
 use crate::harness::authority::issue;
 use crate::harness::authority::openssl;
@@ -15,6 +14,7 @@ use crate::harness::nginx::Nginx;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::path::Path;
+use std::process::Command;
 use std::process::Stdio;
 
 const NAME: &str = "app.internal";
@@ -139,15 +139,15 @@ async fn only_the_pinned_key_is_believed_and_the_key_that_came_is_told() {
     is_refused(&gateway, &app, &["its key is none of upstream_tls.pin"]).await;
     // The line to paste is in the log.
     let log = gateway.log();
-    let shown = log.split("\"sha256/").nth(1).or_else(|| log.split("\\\"sha256/").nth(1)).unwrap();
-    let shown = format!("sha256/{}", shown.split(['"', '\\']).next().unwrap());
+    let shown = log.split("sha256//").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    let shown = format!("sha256//{shown}");
     let key = openssl(&app.path(""), &["x509", "-in", "site.pem", "-noout", "-pubkey"]);
     std::fs::write(app.path("public.pem"), key).unwrap();
     let der = openssl(&app.path(""), &["pkey", "-pubin", "-in", "public.pem", "-outform", "der"]);
     std::fs::write(app.path("public.der"), der).unwrap();
     let digest = openssl(&app.path(""), &["dgst", "-sha256", "-binary", "public.der"]);
-    assert_eq!(shown, format!("sha256/{}", STANDARD.encode(digest)));
-    reload(&gateway, &pinned(&shown), " reloaded").await;
+    assert_eq!(shown, format!("sha256//{}", STANDARD.encode(digest)));
+    reload(&gateway, &pinned(&shown), ": reloaded").await;
     visit(&gateway).await.expect(200);
 }
 
@@ -169,7 +169,7 @@ async fn an_app_that_wants_to_know_who_asks_gets_our_certificate() {
         app.path("us.pem").display(),
         app.path("us.key").display()
     );
-    reload(&gateway, &config(&upstream, &tls(&pair)), " reloaded").await;
+    reload(&gateway, &config(&upstream, &tls(&pair)), ": reloaded").await;
     let answer = visit(&gateway).await.expect(200).text();
     assert!(answer.contains("client=CN=linkgate.internal"), "{answer}");
 }
@@ -199,22 +199,29 @@ async fn an_app_that_signed_its_own_certificate_is_believed_by_that_very_one() {
 async fn a_certificate_that_has_expired_is_not_believed() {
     let port = free_port();
     let app = app(port, |folder| issue(folder, "site", &[NAME], "0"), "", "");
+    // It ends with the second in which it was made.
+    eventually("its second is over", async || {
+        let ends = ["x509", "-in", "site.pem", "-noout", "-checkend", "0"];
+        let status =
+            Command::new("openssl").current_dir(app.path("")).args(ends).stdout(Stdio::null()).status();
+        (!status.unwrap().success()).then_some(())
+    })
+    .await;
     let ca = app.path("ca.pem").display().to_string();
     let tls = format!("upstream_tls = {{ ca = \"{ca}\", server_name = \"{NAME}\" }}");
     let gateway = before(&format!("\"https://127.0.0.1:{port}\""), &tls).await;
-    // It ends with the second in which it was made.
-    eventually("its second is over", async || (visit(&gateway).await.status == 502).then_some(())).await;
+    visit(&gateway).await.expect(502);
     assert!(gateway.log().contains("has expired; renew it"), "{}", gateway.log());
 }
 
 #[tokio::test]
 async fn https_to_a_port_that_speaks_plain_http_is_told_so() {
-    let app = App::start().await;
-    let upstream = format!("\"{}\"", app.url().replace("http://", "https://"));
-    let gateway = before(&upstream, "").await;
+    let port = free_port();
+    let app = Nginx::start(|_| (), &format!("server {{ listen 127.0.0.1:{port}; return 200; }}"));
+    let gateway = before(&format!("\"https://127.0.0.1:{port}\""), "").await;
     visit(&gateway).await.expect(502);
     assert!(gateway.log().contains("does not speak TLS there; write http://"), "{}", gateway.log());
-    assert!(app.seen().is_empty());
+    drop(app);
 }
 
 #[tokio::test]

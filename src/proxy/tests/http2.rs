@@ -370,6 +370,48 @@ fn a_get_that_the_app_refuses_to_hear_is_asked_once_more() {
 }
 
 #[test]
+fn a_post_that_the_app_never_looked_at_is_sent_anew_from_its_beginning() {
+    in_house(h2c(), async |house| {
+        let mut visitor = house.visitor().await;
+        visitor.say("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n").await;
+        for _ in 0..2 {
+            let mut app = App::accept(&house, 100).await;
+            let mut asked = app.asked().await;
+            assert_eq!(asked.request.body_mut().data().await.unwrap().unwrap(), "one");
+            asked.answer.send_reset(Reason::REFUSED_STREAM);
+        }
+        let mut app = App::accept(&house, 100).await;
+        let mut asked = app.asked().await;
+        visitor.say("3\r\ntwo\r\n0\r\n\r\n").await;
+        assert_eq!(asked.body().await, b"onetwo");
+        asked.ok();
+        visitor.until("ok").await;
+    });
+}
+
+#[test]
+fn a_post_that_the_app_may_have_looked_at_and_one_too_long_to_keep_are_not() {
+    in_house(h2c(), async |house| {
+        let mut visitor = house.visitor().await;
+        visitor.say(POST).await;
+        let mut app = App::accept(&house, 100).await;
+        let mut asked = app.asked().await;
+        assert_eq!(asked.body().await, b"hi");
+        asked.answer.send_reset(Reason::CANCEL);
+        visitor.until("HTTP/1.1 502 ").await;
+
+        let mut visitor = house.visitor().await;
+        let length = 300_000;
+        visitor.say(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n")).await;
+        visitor.say(vec![b'x'; length]).await;
+        let mut asked = app.asked().await;
+        assert_eq!(asked.body().await.len(), length);
+        asked.answer.send_reset(Reason::REFUSED_STREAM);
+        visitor.until("HTTP/1.1 502 ").await;
+    });
+}
+
+#[test]
 fn a_visitor_who_leaves_resets_the_own_stream_only() {
     in_house(h2c(), async |house| {
         let mut stays = house.visitor().await;
