@@ -19,6 +19,7 @@ use super::Handling;
 use super::Origin;
 use super::Upstream;
 use super::index::RouteIndex;
+use super::target::comparable;
 use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
 use crate::identity::Identity;
@@ -91,7 +92,7 @@ pub enum PathPattern {
 }
 
 impl PathPattern {
-    /// Parses `"/prefix"` or `"= /exact"`.
+    /// Parses `"/prefix"` or `"= /exact"`, written as people read it: what needs an escape gets one here.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (exact, path) = match text.strip_prefix('=') {
@@ -103,8 +104,8 @@ impl PathPattern {
         let dotted = path.split('/').any(|segment| segment == "." || segment == "..");
         match (plain && !dotted, exact) {
             (false, _) => None,
-            (true, true) => Some(Self::Exact(path.to_owned())),
-            (true, false) => Some(Self::Prefix(path.to_owned())),
+            (true, true) => Some(Self::Exact(comparable(path))),
+            (true, false) => Some(Self::Prefix(comparable(path))),
         }
     }
 

@@ -25,6 +25,12 @@ name = "main"
 host = "localhost"
 upstream = "{0}"
 [[site.app.route]]
+path = "/open/Special:Export"
+access = "deny"
+[[site.app.route]]
+path = "/open/{{nur}} für uns/"
+access = "deny"
+[[site.app.route]]
 path = "/open/"
 access = "public"
 [[site.app.route]]

@@ -239,6 +239,13 @@ fn paths() -> Vec<Row> {
         "/open/\u{ff0e}\u{ff0e}/closed/x",
         "/open/..%00/closed/x",
         "/open/%0d%0aX:%20y/../../closed/x",
+        // A rule inside a public one, in other spellings that the app reads alike.
+        "/open/Special:Export",
+        "/open/Special%3AExport",
+        "/open/%53pecial%3aExport/x?y",
+        "/open/%7Bnur%7D%20f%C3%BCr%20uns/x",
+        "/open/{nur}%20f%c3%bcr%20uns/",
+        "/open/%7bnur%7d%20für%20uns/x",
     ] {
         let text =
             format!("GET {path} HTTP/1.1\r\nHost: HOST\r\nAccept: text/html\r\nConnection: close\r\n\r\n");
