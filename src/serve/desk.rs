@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::Method;
-use http::Version;
+use http::{StatusCode, Version};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 

@@ -1,8 +1,7 @@
 //! Reads along with hyper's HTTP/1 parser for what that parser hides: `#` in a target, a `Content-Length` beside
 //! `Transfer-Encoding`, lines that end in a bare line feed. It changes no byte and only ever adds refusals.
 //!
-//! Follows heads and bodies exactly; after an upgrade it stops looking. Chunks that two programs could read in two ways
-//! break the connection off: hyper takes a bare line feed after the last chunk for the beginning of a trailer, others
+//! Follows heads and bodies exactly. Chunks that two programs could read in two ways break the connection off: hyper takes a bare line feed after the last chunk for the beginning of a trailer, others
 //! for the end of the body.
 
 use super::chunks::{Chunks, Step};
@@ -40,7 +39,6 @@ struct Head {
     bad: bool,
     length: Option<u64>,
     chunked: bool,
-    upgrade: bool,
 }
 
 /// What some bytes brought.
@@ -181,8 +179,6 @@ impl Head {
             self.length = length.or(Some(0));
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.chunked = true;
-        } else if name.eq_ignore_ascii_case(b"upgrade") {
-            self.upgrade = true;
         }
     }
 
@@ -193,7 +189,7 @@ impl Head {
     fn next(&self) -> State {
         match self.length {
             // Nothing after a bad head is looked at: its answer ends the connection.
-            _ if self.is_bad() || self.upgrade => State::Lost,
+            _ if self.is_bad() => State::Lost,
             _ if self.chunked => State::Chunks(Chunks::START),
             Some(length) if length > 0 => State::Body(length),
             _ => State::Head,

@@ -105,6 +105,10 @@ impl AsyncRead for Stream {
         }
         let before = buf.filled().len();
         let result = Pin::new(&mut this.socket).poll_read(cx, buf);
+        if this.stamps.is_switched() {
+            // Another protocol: what it says is no request, whatever it looks like.
+            return result;
+        }
         let taken = buf.filled().get(before..).unwrap_or_default();
         if !taken.is_empty() {
             this.stamps.rests(false);

@@ -684,3 +684,17 @@ async fn http2_smuggles_nothing_into_http1() {
     }
     assert!(wrong.is_empty(), "{} of {} rows:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
 }
+
+#[tokio::test]
+async fn an_expectation_over_http2_is_not_forwarded_either() {
+    let app = Recorder::start().await;
+    let (gateway, authority) = secure(&app).await;
+    let mut frames = Frames::connect(&authority, NAME, gateway.place.port, &[]).await;
+    let more = [("expect", "100-continue".to_owned()), ("content-length", "5".to_owned())];
+    frames.send(HEADERS, END_HEADERS, 1, &request(&more)).await;
+    frames.send(DATA, END_STREAM, 1, b"hello").await;
+    assert_eq!(frames.outcome(1).await, 200);
+    let messages = app.messages();
+    assert_eq!((messages.len(), messages[0].body.as_slice()), (1, &b"hello"[..]));
+    assert_eq!(app.complaint(), None);
+}

@@ -108,3 +108,16 @@ async fn plain_requests_beside_https_are_redirected_and_on_https_refused() {
     assert_eq!(secure.server.counters().handshakes_failed.load(Relaxed), 1);
     secure.server.drain().await;
 }
+
+#[tokio::test]
+async fn who_asks_for_another_protocol_in_vain_is_looked_at_as_before() {
+    let (server, address, _) = plain();
+    let upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n";
+    for second in ["/b#c HTTP/1.1\r\nHost: localhost\r\n\r\n", "/b HTTP/1.1\nHost: localhost\r\n\r\n"] {
+        let bytes = [get("/a", upgrade), b"GET ".to_vec(), second.into(), get("/smuggled", "")].concat();
+        let answer = exchange(address, &bytes).await;
+        assert!(answer.contains("first /a") && answer.contains("HTTP/1.1 400 "), "{answer}");
+        assert!(!answer.contains("smuggled"), "{answer}");
+    }
+    server.drain().await;
+}
