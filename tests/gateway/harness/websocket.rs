@@ -110,15 +110,23 @@ pub async fn open(stage: &Stage, path: &str) -> (Wire, Wire) {
 /// The same in the name of who has this cookie.
 pub async fn open_with(stage: &Stage, cookie: &str, path: &str) -> (Wire, Wire) {
     let mut visitor = stage.visitor().await;
-    let host = &stage.host;
-    let head = format!(
-        "GET {path} HTTP/1.1\r\nhost: {host}\r\norigin: http://{host}\r\ncookie: {cookie}\r\n{ASKING}\r\n"
-    );
-    visitor.say(head).await;
+    ask_with(stage, &mut visitor, "http", cookie, path).await;
     let mut app = stage.app().await;
+    agree(&mut visitor, &mut app).await;
+    (visitor, app)
+}
+
+/// Asks for a WebSocket as a page of the app does.
+pub async fn ask_with(stage: &Stage, visitor: &mut Wire, scheme: &str, cookie: &str, path: &str) {
+    let host = &stage.host;
+    let line = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n");
+    visitor.say(format!("{line}origin: {scheme}://{host}\r\ncookie: {cookie}\r\n{ASKING}\r\n")).await;
+}
+
+/// The app is asked, and says yes.
+pub async fn agree(visitor: &mut Wire, app: &mut Wire) {
     app.until("\r\n\r\n").await;
     app.say(YES).await;
     visitor.until("\r\n\r\n").await;
-    both_ways(&mut visitor, &mut app).await;
-    (visitor, app)
+    both_ways(visitor, app).await;
 }
