@@ -95,6 +95,9 @@ impl Shared {
             .max_header_list_size(HEADER_LIST)
             .keep_alive_interval(PING_AFTER)
             .keep_alive_timeout(PING_PATIENCE)
+            // Counted over a whole connection, and every frame that comes late for a visitor who left counts: at the
+            // limit the connection would end for everybody on it.
+            .max_local_error_reset_streams(None::<usize>)
             .handshake(TokioIo::new(io))
             .await
             .map_err(|error| ForwardError::broken(&error))?;

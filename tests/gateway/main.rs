@@ -39,6 +39,7 @@ mod traffic_files;
 mod traffic_flow;
 mod traffic_h2;
 mod traffic_mixed;
+mod traffic_resets;
 mod upstreams;
 mod upstreams_tls;
 mod websocket;
