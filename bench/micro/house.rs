@@ -169,7 +169,7 @@ impl House {
 fn routes(count: usize) -> Vec<Arc<Route>> {
     let upstream = Arc::new(Upstream::http("127.0.0.1", 1));
     let route = |path: &str| {
-        let wait = Duration::from_secs(60);
+        let wait = Duration::from_mins(1);
         Arc::new(Route {
             path: PathPattern::parse(path).unwrap(),
             methods: Vec::new(),
@@ -255,13 +255,13 @@ fn settings(site: Arc<Site>, pages: Arc<Pages>) -> SiteSettings {
 fn ask(number: usize, size: Size, sites: &Sites, keys: &Keyring, random: &Random) -> Ask {
     let host = format!("wiki-{:04}.example.com", number * (size.sites / REQUESTS).max(1) % size.sites);
     let (path, url) = (format!("/team-{number}/docs/page?x=1"), format!("https://{host}"));
-    let site = &sites.by_host(&host).unwrap().site;
+    let own = &sites.by_host(&host).unwrap().site;
     let email = EmailAddress::parse(&format!("person-{number:02}@example.com")).unwrap();
-    let identity = Arc::new(site.identity(&email, None, NOW).unwrap());
+    let identity = Arc::new(own.identity(&email, None, NOW).unwrap());
     let claims = SessionClaims {
         sid: SessionId::new(random).to_string(),
         sub: email.as_str().to_owned(),
-        iss: site.name.clone(),
+        iss: own.name.clone(),
         aud: url.clone(),
         iat: NOW.seconds(),
         exp: NOW.seconds() + 3_600,

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::Method;
-use http::{StatusCode, Version};
+use http::StatusCode;
+use http::Version;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 
@@ -70,7 +71,11 @@ impl<H: Handle> Desk<H> {
             request.extensions_mut().insert(Arc::new(self.stamps.run()));
         }
         let about = about.as_ref().unwrap_or(&self.about);
-        reply::from_gate(gate.handle(worker, about, request).await, running, how)
+        let answer = gate.handle(worker, about, request).await;
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.stamps.switch();
+        }
+        reply::from_gate(answer, running, how)
     }
 
     fn fault(&self, request: &Request<Incoming>) -> Option<framing::Fault> {

@@ -1,8 +1,8 @@
 //! Reads along with hyper's HTTP/1 parser for what that parser hides: `#` in a target, a `Content-Length` beside
 //! `Transfer-Encoding`, lines that end in a bare line feed. It changes no byte and only ever adds refusals.
 //!
-//! Follows heads and bodies exactly. Chunks that two programs could read in two ways break the connection off: hyper takes a bare line feed after the last chunk for the beginning of a trailer, others
-//! for the end of the body.
+//! Follows heads and bodies exactly. Chunks that two programs could read in two ways break the connection off: hyper
+//! takes a bare line feed after the last chunk for the beginning of a trailer, others for the end of the body.
 
 use super::chunks::{Chunks, Step};
 
