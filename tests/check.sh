@@ -6,8 +6,8 @@
 #   tests/check.sh            everything
 #   tests/check.sh --install  only the installing: afterwards plain `cargo test` has all it needs
 #
-# Installed: Debian packages (system wide; their services are kept from starting), a Python environment and axe-core
-# in .check/, which git ignores. A test whose program is missing fails; nothing is skipped.
+# Installed: Debian packages (system wide; their services are kept from starting), a Python environment, axe-core and
+# h2spec in .check/, which git ignores. A test whose program is missing fails; nothing is skipped.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
@@ -58,6 +58,7 @@ install_debian() {
     need prlimit util-linux
     need python3 python3 python3-venv python3-pip
     need npm npm
+    need go golang-go
     need nginx nginx
     need redis-server redis-server
     need postfix postfix
@@ -118,11 +119,19 @@ install_axe() {
     rm -rf "$into"
 }
 
+install_h2spec() {
+    [ -x "$CHECK/go/bin/h2spec" ] && return 0
+    say "building h2spec into .check/go"
+    GOBIN="$CHECK/go/bin" GOPATH="$CHECK/go/path" GOFLAGS=-modcacherw GOTOOLCHAIN=auto \
+        go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible || die "go could not build h2spec"
+}
+
 command -v cargo >/dev/null || die "cargo is missing: install a Rust toolchain"
 mkdir -p "$CHECK"
 install_debian
 install_python
 install_axe
+install_h2spec
 [ "${1:-}" != --install ] || exit 0
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 # Browsers and a thousand connections at once want more files than the usual 1,024.
@@ -136,7 +145,7 @@ step() {
 }
 
 step cargo fmt --check
-step cargo clippy --locked --all-targets --quiet -- -D warnings
+step cargo clippy --locked --all-targets --features bench --quiet -- -D warnings
 
 # Postfix wants to be started by root, so the tests run as root; what is built stays ours.
 if [ "$(id -u)" != 0 ]; then

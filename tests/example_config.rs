@@ -1,5 +1,5 @@
 //! config.toml.example loads, as it is and with everything in it switched on, and every key appears in it; and every
-//! configuration in the documentation is free of mistakes.
+//! configuration in the documentation is free of mistakes, and every test that it names is there.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -130,16 +130,14 @@ fn completed(block: &str) -> String {
 
 #[test]
 fn every_configuration_in_the_documentation_is_free_of_mistakes() {
-    let pages = [
-        ("README.md", include_str!("../README.md")),
-        ("docs/apps.md", include_str!("../docs/apps.md")),
-        ("docs/mail.md", include_str!("../docs/mail.md")),
-        ("docs/operations.md", include_str!("../docs/operations.md")),
-    ];
-    for (page, text) in pages {
-        let blocks = blocks(text);
-        assert!(!blocks.is_empty(), "{page} has no configuration");
-        for block in blocks {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let mut tried = 0;
+    for page in docs.chain([root.join("README.md")]) {
+        let text = fs::read_to_string(&page).unwrap();
+        let page = page.display();
+        for block in blocks(&text) {
+            tried += 1;
             let folder = tempfile::tempdir().unwrap();
             // Every file that is named is there, for its owner alone; an ellipsis is a value left to the reader.
             for name in block.split('"').filter_map(|part| part.strip_prefix("/etc/linkgate/")) {
@@ -161,4 +159,39 @@ fn every_configuration_in_the_documentation_is_free_of_mistakes() {
             }
         }
     }
+    assert!(tried > 15, "{tried} configurations are in the documentation");
+}
+
+/// Whether `name` is a test of this file, or of one below the folder that is called like it.
+fn is_there(file: &str, name: &str) -> bool {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    ["src", "tests"].iter().any(|room| {
+        let path = root.join(room).join(file);
+        let mut texts = vec![fs::read_to_string(&path).unwrap_or_default()];
+        let below = fs::read_dir(path.with_extension("")).into_iter().flatten().flatten();
+        texts.extend(below.filter_map(|entry| fs::read_to_string(entry.path()).ok()));
+        texts.iter().any(|text| text.contains(&format!("fn {name}(")))
+    })
+}
+
+#[test]
+fn every_test_that_the_threat_model_names_is_there() {
+    let mut named = 0;
+    let mut missing = Vec::new();
+    let mut file = "";
+    for word in include_str!("../docs/threat-model.md").split('`').skip(1).step_by(2) {
+        let Some((before, name)) = word.split_once("::") else { continue };
+        if name == "test" {
+            continue;
+        }
+        if !before.is_empty() {
+            file = before;
+        }
+        named += 1;
+        if !is_there(file, name) {
+            missing.push(format!("{file}::{name}"));
+        }
+    }
+    assert!(named > 40, "{named} tests are named");
+    assert!(missing.is_empty(), "named in docs/threat-model.md, but not there: {missing:#?}");
 }

@@ -42,7 +42,7 @@ proof() {
     "$@" </dev/null 2>&1 | tee "$log"
     if [ "${PIPESTATUS[0]}" -eq 0 ]; then ends[$name]="held"; else ends[$name]="DID NOT HOLD"; fi
     ends[$name]+=", $((SECONDS - begun)) s"
-    lines[$name]=$(sed -n 's/^slow: /- /p' "$log")
+    lines[$name]=$(sed -n 's/^\(test .* \)\{0,1\}slow: /- /p' "$log")
     [ -n "${lines[$name]}" ] || ends[$name]="DID NOT HOLD: nothing was measured"
     order+=("$name")
 }

@@ -241,3 +241,6 @@ impl Shared {
 pub(super) fn decode(texts: &[crate::secret::Secret<String>]) -> Result<Vec<MasterSecret>, String> {
     texts.iter().map(|text| MasterSecret::decode(text.expose()).map_err(|error| error.to_string())).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,7 +39,8 @@ pub struct Watched {
     /// What it takes to come into the register; `None`: it never will, or has.
     ready: Option<Ready>,
     seat: Option<(Place, Rc<Hold>)>,
-    frames: u8,
+    /// Bytes so far; counted until it is watched.
+    passed: usize,
 }
 
 /// What an answer is judged by once it is in the register.
@@ -54,8 +55,8 @@ pub struct Ready {
     pub line: Line,
 }
 
-/// A longer answer is worth watching even if its app is never waited for.
-const SMALL_FRAMES: u8 = 4;
+/// A longer answer is watched even if its app is never waited for: its visitor may be slow. Bytes.
+const SMALL: usize = 64 * 1024;
 
 /// Who asked may not have the rest.
 #[derive(Debug)]
@@ -78,8 +79,10 @@ impl Watched {
             hold.attend(cx);
         }
         let polled = Pin::new(&mut self.stream).poll_frame(cx);
-        self.frames = self.frames.saturating_add(1);
-        if (polled.is_pending() || self.frames > SMALL_FRAMES)
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.passed = self.passed.saturating_add(frame.data_ref().map_or(0, Bytes::len));
+        }
+        if (polled.is_pending() || self.passed > SMALL)
             && let Some(ready) = self.ready.take()
         {
             let Ready { register, ask, judged_by, line } = ready;
@@ -96,7 +99,7 @@ impl Body {
     #[must_use]
     pub fn watched(stream: Stream, ready: impl FnOnce() -> Ready) -> Self {
         let ready = (!stream.is_end_stream()).then(ready);
-        Self::Upstream(Watched { stream, ready, seat: None, frames: 0 })
+        Self::Upstream(Watched { stream, ready, seat: None, passed: 0 })
     }
 
     /// A body known whole.

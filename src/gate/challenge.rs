@@ -54,8 +54,8 @@ impl Gate {
                     // The check would let this through: something else, the app itself perhaps, did not.
                     Ok(_) => Refusal::NotAllowed,
                 };
-                let (place, now) = (asked.place, asked.now);
-                let journey = Journey { place, client: &asked.client, reference, now, line };
+                let (place, client, now) = (asked.place, &asked.client, asked.now);
+                let journey = Journey { place, client, reference, now, line };
                 let visitor = visitor(&journey, &asked.found);
                 self.refuse(&visitor, refusal, &asked.target, &asked.method, headers)
             }

@@ -89,11 +89,23 @@ impl Gate {
         request: &Request<Incoming>,
         reference: &str,
     ) -> Response<Body> {
+        let mut answer = self.checked(worker, connection, request.headers(), reference);
+        end_after(request, answer.headers_mut());
+        answer
+    }
+
+    pub(super) fn checked(
+        &self,
+        worker: &Worker,
+        connection: Connection,
+        headers: &HeaderMap,
+        reference: &str,
+    ) -> Response<Body> {
         let mut answer = Response::new(Body::empty());
         *answer.status_mut() = StatusCode::FORBIDDEN;
-        match self.question(worker, connection, request.headers()) {
+        match self.question(worker, connection, headers) {
             Err(no) => no.log(reference),
-            Ok(question) => match self.judged(&question, request.headers()) {
+            Ok(question) => match self.judged(&question, headers) {
                 Ok(yes) => {
                     *answer.status_mut() = StatusCode::OK;
                     tell(answer.headers_mut(), &yes);
@@ -109,7 +121,6 @@ impl Gate {
         let headers = answer.headers_mut();
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
-        end_after(request, headers);
         answer
     }
 
@@ -132,7 +143,7 @@ impl Gate {
         let Some(place) = worker.hosts.get(&target.host) else {
             return Err(No::Refused("no site has this host"));
         };
-        let Hosted { host, names, .. } = place;
+        let host = &place.host;
         if host.origin.secure() && !target.secure {
             return Err(No::Setting(
                 "the host is https, but X-Original-URL is http: let nginx redirect plain http by itself, \
@@ -141,7 +152,7 @@ impl Gate {
         }
         let now = self.parts.clock.now();
         let (standing, keys, sites) = (&self.parts.standing, &self.parts.keys, &self.parts.sites);
-        let found = worker.passes.find(&Known { standing, keys, sites, now }, host, names, headers);
+        let found = worker.passes.find(&Known { standing, keys, sites, now }, host, &place.names, headers);
         if found.presented && !self.fresh(now) {
             return Err(No::Refused("the list of ended sessions could not be read for too long"));
         }

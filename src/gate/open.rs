@@ -302,9 +302,10 @@ impl Register {
         let time = gate.parts.clock.now();
         // Read before judging: what changes meanwhile is judged the next time.
         let changed = self.0.behind.replace(false) | (self.0.judged.replace(now) != now);
-        if changed || time >= self.0.earliest.get() || !gate.fresh(time) {
+        let stale = !gate.fresh(time);
+        if changed || stale || time >= self.0.earliest.get() {
             self.0.earliest.set(NEVER);
-            self.call(|waiter| changed || waiter.ends_at <= time);
+            self.call(|waiter| changed || stale || waiter.ends_at <= time);
             self.judge(&gate, now).await;
         }
     }
@@ -322,24 +323,27 @@ impl Register {
     }
 
     async fn judge(&self, gate: &Arc<Gate>, now: (u64, u64)) {
-        let mut number = 0;
+        let (mut from, mut ended) = (0, 0_usize);
         loop {
             let end = {
                 let mut seats = self.0.seats.borrow_mut();
-                for number in number..number + AT_ONCE {
+                for number in from..from + AT_ONCE {
                     if let Some(seat) = seats.get_mut(number) {
-                        seat.judge(gate, now);
+                        ended += usize::from(!seat.judge(gate, now));
                         let ends_at = seat.ask.pass.as_ref().map_or(NEVER, |pass| pass.ends_at());
                         self.0.earliest.set(self.0.earliest.get().min(ends_at));
                     }
                 }
                 seats.end()
             };
-            number += AT_ONCE;
-            if number >= end {
-                return;
+            from += AT_ONCE;
+            if from >= end {
+                break;
             }
             tokio::task::yield_now().await;
+        }
+        if ended > 0 {
+            tracing::info!(streams = ended, "open streams ended with the right to them");
         }
     }
 
@@ -356,23 +360,28 @@ impl Register {
 }
 
 impl Seat {
-    fn judge(&mut self, gate: &Gate, (number, generation): (u64, u64)) {
+    /// Whether it may stay open; told to end once only.
+    fn judge(&mut self, gate: &Gate, (number, generation): (u64, u64)) -> bool {
         if self.hold.order() == Some(Order::Forbidden) {
-            return;
+            return true;
         }
         let now = gate.parts.clock.now();
         let holds =
             |pass: &Rc<Pass>| pass.generation() == generation && now < pass.ends_at() && gate.fresh(now);
         if self.judged_by == number && self.ask.pass.as_ref().is_none_or(holds) {
-            return;
+            return true;
         }
         match gate.judge_again(self.ask.asked()) {
-            Ok(pass) => (self.ask.pass, self.judged_by) = (pass, number),
+            Ok(pass) => {
+                (self.ask.pass, self.judged_by) = (pass, number);
+                true
+            }
             Err(Over::Refused(_) | Over::Stale) => {
                 if let Some(line) = &self.line {
                     line.cut();
                 }
                 self.hold.give(Order::Forbidden);
+                false
             }
         }
     }

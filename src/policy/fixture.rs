@@ -47,7 +47,11 @@ pub fn list(entries: &[&str]) -> AllowList {
 }
 
 pub fn app(routes: Vec<Route>) -> Arc<App> {
-    let origin = Origin::parse("https://wiki.example.com").unwrap();
+    app_at("https://wiki.example.com", routes)
+}
+
+pub fn app_at(origin: &str, routes: Vec<Route>) -> Arc<App> {
+    let origin = Origin::parse(origin).unwrap();
     Arc::new(App::new("wiki".into(), origin, None, routes.into_iter().map(Arc::new).collect()))
 }
 

@@ -14,7 +14,8 @@ pub struct Target {
     pub secure: bool,
     /// Lower case, without port and without the final dot; IPv6 in brackets.
     pub host: String,
-    /// The path with unreserved escapes decoded (RFC 3986 §6.2.2.2); what rules compare.
+    /// The path with escapes decoded that stand for a character of paths (RFC 3986 §6.2.2.2, and `pchar`), and the rest
+    /// escaped in capitals; what rules compare.
     pub path: String,
     /// Path and query exactly as sent; what the app gets.
     pub raw: String,
@@ -169,20 +170,23 @@ fn normalise(raw: &str) -> Result<(String, bool), TargetError> {
         match byte {
             b'%' => {
                 let value = escape(bytes, at).ok_or(TargetError::BadPath)?;
-                if value.is_ascii_alphanumeric() || matches!(value, b'-' | b'_' | b'~') {
+                if is_plain(value) && value != b'.' {
                     path.push(char::from(value));
                 } else {
                     odd |= matches!(value, b'/' | b'\\' | b'.' | b'%' | b';') || value.is_ascii_control();
-                    path.push('%');
-                    for digit in raw.get(at + 1..at + 3).unwrap_or_default().chars() {
-                        path.push(digit.to_ascii_uppercase());
-                    }
+                    push_escape(&mut path, value);
                 }
                 at += 3;
                 continue;
             }
             b'\\' | b';' | 0..=0x20 | 0x7f..=0xff => odd = true,
-            _ => {}
+            _ if is_plain(byte) || byte == b'/' => {}
+            // No browser sends these as they are, and no rule needs to know who did.
+            _ => {
+                push_escape(&mut path, byte);
+                at += 1;
+                continue;
+            }
         }
         // Bytes of one character are copied together, so `path` stays UTF-8.
         let width = raw.get(at..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8);
@@ -196,6 +200,52 @@ fn normalise(raw: &str) -> Result<(String, bool), TargetError> {
         odd |= segment == "." || segment == ".." || (segment.is_empty() && !last);
     }
     Ok((path, odd))
+}
+
+/// What stands for itself in the path that rules compare, escaped or not: `pchar` (RFC 3986 §3.3) without `;`. Apps read
+/// `%3A` as `:`, so a rule for `/Special:Export` has to; what is none of these is an escape there, however it was sent.
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'.'
+                | b'_'
+                | b'~'
+                | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b'='
+                | b':'
+                | b'@'
+        )
+}
+
+fn push_escape(path: &mut String, byte: u8) {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+    path.push('%');
+    for digit in [byte >> 4, byte & 0xf] {
+        path.extend(DIGITS.get(usize::from(digit)));
+    }
+}
+
+/// A path of a rule in the spelling in which requests are compared with it: `/Über uns` is `/%C3%9Cber%20uns`.
+pub(super) fn comparable(path: &str) -> String {
+    let mut spelled = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if is_plain(byte) || byte == b'/' {
+            spelled.push(char::from(byte));
+        } else {
+            push_escape(&mut spelled, byte);
+        }
+    }
+    spelled
 }
 
 /// Whether escapes hold a character in more bytes than it needs (RFC 3629 §10): lax decoders read `%c0%ae` as a dot.
@@ -277,6 +327,25 @@ mod tests {
         assert_eq!(path("/a%20b/%c3%a4"), ("/a%20b/%C3%A4".into(), false));
         assert_eq!(path("/a//"), ("/a//".into(), true));
         assert_eq!(path("/a/?x=//..;"), ("/a/".into(), false));
+    }
+
+    #[test]
+    fn what_apps_read_alike_is_compared_alike() {
+        for (one, other) in [
+            ("/wiki/Special:Export", "/wiki/Special%3aExport"),
+            ("/a!b", "/a%21b"),
+            ("/@alice", "/%40alice"),
+            ("/x=1,2", "/x%3D1%2c2"),
+            ("/a{b}", "/a%7bb%7D"),
+            ("/[x]", "/%5Bx%5d"),
+            ("/a|b^c", "/a%7Cb%5Ec"),
+        ] {
+            assert_eq!(path(one), path(other), "{one}");
+            assert!(!path(one).1, "{one}");
+        }
+        for (rule, asked) in [("/Über uns/", "/%c3%9cber%20uns/"), ("/a{b}", "/a{b}"), ("/a:b", "/a%3Ab")] {
+            assert_eq!(comparable(rule), path(asked).0, "{rule}");
+        }
     }
 
     #[test]

@@ -149,9 +149,8 @@ fn less_busy<'a>(backends: impl Iterator<Item = &'a Rc<Backend>>, dice: &Dice) -
     let (Some(one), Some(other)) = (first, second) else { return first };
     Some(match one.busy.get().cmp(&other.busy.get()) {
         Ordering::Less => one,
-        Ordering::Greater => other,
         Ordering::Equal if dice.below(2) == 0 => one,
-        Ordering::Equal => other,
+        Ordering::Greater | Ordering::Equal => other,
     })
 }
 

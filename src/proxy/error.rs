@@ -83,9 +83,10 @@ impl fmt::Display for ForwardError {
                 )
             }
             Self::Tls(why) => write!(f, "the app cannot be trusted or does not trust us: {why}"),
-            Self::ConnectTimeout => {
-                f.write_str("the app does not take connections; check its address or raise connect_timeout")
-            }
+            Self::ConnectTimeout => f.write_str(
+                "the app takes no connection, or does not finish the handshake on it; check its address and \
+                     scheme, or raise connect_timeout",
+            ),
             Self::ResponseTimeout => f.write_str(
                 "the app does not answer; look into its log or raise response_timeout, idle_timeout",
             ),

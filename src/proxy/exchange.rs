@@ -17,6 +17,7 @@ use super::Proxy;
 use super::balance::Backend;
 use super::balance::Busy;
 use super::balance::Group;
+use super::connect::Version;
 use super::link::Fresh;
 use super::link::Held;
 use super::link::Link;
@@ -49,11 +50,13 @@ impl Proxy {
         let (upstream, route) = (original.permitted.upstream(), original.permitted.route());
         let group = self.group(upstream)?;
         let Some(backend) = group.choose(&[], &self.dice) else { return Err(unlisted()) };
+        // Counted from here on: who comes while this one connects should go elsewhere.
+        let busy = Busy::new(Rc::clone(backend));
         let mut request = request;
         let mut round = Round::new(group);
         // The usual case first: the endpoint has an idle connection, and answers.
         if let Some(live) = backend.take() {
-            let mut link = Link::new(Held::Http1(live), Busy::new(Rc::clone(backend)));
+            let mut link = Link::new(Held::Http1(live), busy);
             set_host(&mut request, &route.handling.host, &backend.line);
             match link.ask(request, flow, route.limits.response_timeout).await {
                 Ok(answer) => {
@@ -61,12 +64,12 @@ impl Proxy {
                     return Ok((link, answer));
                 }
                 Err(unanswered) => {
-                    let spare = || self.spare(original, flow);
-                    request = round.again(backend, true, spare, unanswered, flow)?;
+                    let once_more = OnceMore { proxy: self, original, flow, kept: None };
+                    request = round.again(backend, true, once_more, unanswered)?;
                 }
             }
         } else {
-            round.next = Some(Rc::clone(backend));
+            round.next = Some(busy);
         }
         Box::pin(self.labour(round, original, request, flow)).await
     }
@@ -83,7 +86,8 @@ impl Proxy {
         let (limits, wish) = (&route.limits, &route.handling.host);
         let visitor = request.headers().get(header::HOST).cloned();
         loop {
-            let backend = round.turn(self).await?;
+            let busy = round.turn(self).await?;
+            let backend = Rc::clone(busy.backend());
             let reached = backend.reach(round.fresh, flow.is_some(), limits.connect_timeout).await;
             let (held, used) = match reached {
                 Ok(reached) => reached,
@@ -92,24 +96,27 @@ impl Proxy {
                     continue;
                 }
             };
-            let mut link = Link::new(held, Busy::new(Rc::clone(&backend)));
+            let mut link = Link::new(held, busy);
             dress(&mut request, link.version(), &backend.line, wish, visitor.as_ref())?;
+            let kept = match link.version() {
+                // An app that goes away may not have looked at it.
+                Version::Http2 if flow.is_some() => Some(copy(&request, request.body().again())),
+                Version::Http1 | Version::Http2 => None,
+            };
             match link.ask(request, flow, limits.response_timeout).await {
                 Ok(answer) => {
+                    if let Some(kept) = kept {
+                        kept.body().settle();
+                    }
                     backend.record.answered();
                     return Ok((link, answer));
                 }
                 Err(unanswered) => {
-                    let spare = || self.spare(original, flow);
-                    request = round.again(&backend, used, spare, unanswered, flow)?;
+                    let once_more = OnceMore { proxy: self, original, flow, kept };
+                    request = round.again(&backend, used, once_more, unanswered)?;
                 }
             }
         }
-    }
-
-    /// The request for a second try, where it may be repeated: idempotent, and without a body that is gone.
-    fn spare(&self, original: &Original<'_>, flow: Option<&Rc<Flow>>) -> Option<Request<Upload>> {
-        if flow.is_some() { None } else { self.again(original) }
     }
 
     /// Opens a connection of its own for a request that wants to `Upgrade`: HTTP/1.1, to an endpoint chosen as for any
@@ -127,10 +134,10 @@ impl Proxy {
 
     async fn connect(&self, round: &mut Round<'_>, limits: &RouteLimits) -> Result<Fresh, ForwardError> {
         loop {
-            let backend = round.turn(self).await?;
-            match backend.line.connect(true, limits.connect_timeout).await {
-                Ok((socket, _)) => return Ok(Fresh::new(Live::begin(socket).await?, backend)),
-                Err(error) => round.failed(backend, error),
+            let busy = round.turn(self).await?;
+            match busy.backend().line.connect(true, limits.connect_timeout).await {
+                Ok((socket, _)) => return Ok(Fresh::new(Live::begin(socket).await?, busy)),
+                Err(error) => round.failed(Rc::clone(busy.backend()), error),
             }
         }
     }
@@ -146,7 +153,7 @@ impl Proxy {
 struct Round<'a> {
     group: &'a Group,
     /// Whose turn it is; `None`: to be chosen.
-    next: Option<Rc<Backend>>,
+    next: Option<Busy>,
     /// An idle connection turned out to be closed, so no other one is trusted.
     fresh: bool,
     tried: Vec<Rc<Backend>>,
@@ -180,12 +187,12 @@ impl<'a> Round<'a> {
     }
 
     /// The endpoint to try now.
-    async fn turn(&mut self, proxy: &Proxy) -> Result<Rc<Backend>, ForwardError> {
+    async fn turn(&mut self, proxy: &Proxy) -> Result<Busy, ForwardError> {
         if let Some(next) = self.next.take() {
             return Ok(next);
         }
         if let Some(chosen) = self.group.choose(&self.tried, &proxy.dice) {
-            return Ok(Rc::clone(chosen));
+            return Ok(Busy::new(Rc::clone(chosen)));
         }
         let error = self.error.take().unwrap_or_else(unlisted);
         if !self.refused || self.group.wait.is_zero() {
@@ -199,7 +206,8 @@ impl<'a> Round<'a> {
         sleep(self.pause.min(deadline - now)).await;
         self.pause = (self.pause * 3 / 2).min(LONGEST_PAUSE);
         self.tried.clear();
-        self.group.choose(&[], &proxy.dice).map(Rc::clone).ok_or_else(unlisted)
+        let chosen = self.group.choose(&[], &proxy.dice).ok_or_else(unlisted)?;
+        Ok(Busy::new(Rc::clone(chosen)))
     }
 
     /// Notes that no connection to this one came about; nothing was sent there.
@@ -221,26 +229,28 @@ impl<'a> Round<'a> {
         &mut self,
         backend: &Rc<Backend>,
         used: bool,
-        spare: impl FnOnce() -> Option<Request<Upload>>,
+        mut once_more: OnceMore<'_>,
         unanswered: Unanswered,
-        flow: Option<&Rc<Flow>>,
     ) -> Result<Request<Upload>, ForwardError> {
-        let Unanswered { error, unsent, silent } = unanswered;
+        let Unanswered { error, unsent, silent, unseen } = unanswered;
         // The visitor's body, where it failed first, is the cause of what the app did.
-        if let Some(cause) = flow.and_then(|flow| flow.failure()) {
+        if let Some(cause) = once_more.flow.and_then(|flow| flow.failure()) {
             return Err(cause);
         }
-        // What was never sent may be sent anywhere; a used connection was closed meanwhile, and says nothing of the app.
-        if let Some(request) = unsent.filter(|_| self.unsent > 0) {
+        // What was never sent, or never looked at, may be sent anywhere; a used connection was closed meanwhile, and
+        // says nothing of the app.
+        let unheard = if unseen { unsent.or_else(|| once_more.unseen()) } else { unsent };
+        if let Some(request) = unheard.filter(|_| self.unsent > 0) {
             self.unsent -= 1;
-            self.turn_away(backend, used, error);
+            self.turn_away(backend, used || self.group.backends.len() == 1, error);
             return Ok(request);
         }
         if !(used && silent) {
             backend.record.unanswered();
         }
-        let spare = if silent && self.may_repeat(used) { spare() } else { None };
-        match spare {
+        let may_repeat = silent && !unseen && self.may_repeat(used);
+        let request = if may_repeat { once_more.repeated() } else { None };
+        match request {
             None => Err(error),
             Some(request) => {
                 self.repeated = true;
@@ -250,10 +260,10 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// To a new connection where a used one failed, else to the next endpoint.
-    fn turn_away(&mut self, backend: &Rc<Backend>, used: bool, error: ForwardError) {
-        if used {
-            (self.fresh, self.next) = (true, Some(Rc::clone(backend)));
+    /// To a new connection of the same endpoint, or to the next one.
+    fn turn_away(&mut self, backend: &Rc<Backend>, same: bool, error: ForwardError) {
+        if same {
+            (self.fresh, self.next) = (true, Some(Busy::new(Rc::clone(backend))));
         } else {
             (self.refused, self.error) = (false, Some(error));
             self.tried.push(Rc::clone(backend));
@@ -261,6 +271,44 @@ impl<'a> Round<'a> {
     }
 }
 
+/// How the same request is made once more, should it be needed.
+struct OnceMore<'a> {
+    proxy: &'a Proxy,
+    original: &'a Original<'a>,
+    /// Of its body; `None`: it had none.
+    flow: Option<&'a Rc<Flow>>,
+    /// A copy with what was sent of its body; `None`: nothing was kept.
+    kept: Option<Request<Upload>>,
+}
+
+impl OnceMore<'_> {
+    /// Of a request that was never looked at.
+    fn unseen(&mut self) -> Option<Request<Upload>> {
+        if self.flow.is_none() {
+            return self.bodyless();
+        }
+        self.kept.take().filter(|request| request.body().is_whole())
+    }
+
+    /// Of a request that does no harm twice, and has nothing that would have to be asked for again.
+    fn repeated(&self) -> Option<Request<Upload>> {
+        let repeatable = self.flow.is_none() && self.original.head.method.is_idempotent();
+        if repeatable { self.bodyless() } else { None }
+    }
+
+    fn bodyless(&self) -> Option<Request<Upload>> {
+        self.proxy.outgoing(self.original, Upload::none()).ok()
+    }
+}
+
 fn unlisted() -> ForwardError {
     ForwardError::Broken("no endpoint is known here".to_owned())
+}
+
+fn copy(request: &Request<Upload>, body: Upload) -> Request<Upload> {
+    let mut copy = Request::new(body);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
 }

@@ -48,11 +48,11 @@ impl Via {
     }
 }
 
-/// Visitors of visitors as header values, for those who come again: writing one out costs more than all else here.
+/// Addresses of visitors as header values, for those who come again: writing one out costs more than all else here.
 pub(super) struct Visitors(RefCell<Vec<(IpAddr, HeaderValue)>>);
 
 impl Visitors {
-    /// A power of two: the places that visitors share.
+    /// A power of two: the places that addresses share.
     const PLACES: usize = 256;
 
     pub(super) fn new() -> Self {
@@ -70,13 +70,13 @@ impl Visitors {
         value.clone()
     }
 
-    /// Visitors who choose their visitors can only take places from each other.
+    /// Visitors who choose their addresses can only take places from each other.
     fn place(ip: IpAddr) -> usize {
         let bits = match ip {
             IpAddr::V4(ip) => u64::from(ip.to_bits()),
             IpAddr::V6(ip) => {
-                let [a, b, c, d, e, f, g, h] = ip.segments().map(u64::from);
-                (a << 48 | b << 32 | c << 16 | d) ^ (e << 48 | f << 32 | g << 16 | h)
+                let (network, host) = (ip.to_bits() >> 64, ip.to_bits() & u128::from(u64::MAX));
+                u64::try_from(network ^ host).unwrap_or_default()
             }
         };
         // Fibonacci hashing: the upper byte of the product depends on every bit.

@@ -95,11 +95,14 @@ impl Shared {
             .max_header_list_size(HEADER_LIST)
             .keep_alive_interval(PING_AFTER)
             .keep_alive_timeout(PING_PATIENCE)
+            // Counted over a whole connection, and every frame that comes late for a visitor who left counts: at the
+            // limit the connection would end for everybody on it.
+            .max_local_error_reset_streams(None::<usize>)
             .handshake(TokioIo::new(io))
             .await
             .map_err(|error| ForwardError::broken(&error))?;
         let connection = Rc::new(RefCell::new(Some(connection)));
-        tokio::task::spawn_local(drive(Rc::clone(&connection)));
+        tokio::task::spawn_local(drive(Rc::clone(&connection), Rc::clone(&greeting)));
         if let Some(why) = poll_fn(|cx| greeting.poll(cx)).await.fault() {
             return Err(ForwardError::Broken(format!("{endpoint}: {why}")));
         }
@@ -181,14 +184,14 @@ impl Lane {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(mut failed)) => {
                 let unsent = failed.take_message();
-                let silent = is_unheard(failed.error());
-                if unsent.is_some() || silent {
+                let (silent, unseen) = (is_silent(failed.error()), is_unseen(failed.error()));
+                if unsent.is_some() || silent || unseen {
                     self.0.leaving.set(true);
                 }
-                Err(Unanswered { error: ForwardError::broken(failed.error()), unsent, silent })
+                Err(Unanswered { error: ForwardError::broken(failed.error()), unsent, silent, unseen })
             }
             // A time-out is no hang-up: the app may be at work on it.
-            Err(error) => Err(Unanswered { error, unsent: None, silent: false }),
+            Err(error) => Err(Unanswered { error, unsent: None, silent: false, unseen: false }),
         }
     }
 }
@@ -201,7 +204,7 @@ impl Drop for Lane {
 }
 
 /// Lets hyper hand requests out until the connection is over.
-async fn drive(connection: Rc<RefCell<Option<Connection>>>) {
+async fn drive(connection: Rc<RefCell<Option<Connection>>>, greeting: Rc<Greeting>) {
     poll_fn(|cx| {
         let mut slot = connection.borrow_mut();
         let Some(connection) = slot.as_mut() else { return Poll::Ready(()) };
@@ -211,14 +214,29 @@ async fn drive(connection: Rc<RefCell<Option<Connection>>>) {
         Poll::Ready(())
     })
     .await;
+    // Where even writing failed, nothing was read.
+    greeting.hear(&[]);
 }
 
-/// Whether the app never got to see the request, or hung up on all: refused, going away, or the connection broke.
-fn is_unheard(error: &hyper::Error) -> bool {
-    let mut below: Option<&(dyn Error + 'static)> = error.source();
+/// Whether the app said that it never looked at the request: it refused the stream, or is going away (RFC 9113 §8.7).
+fn is_unseen(error: &hyper::Error) -> bool {
+    let refused = |h2: &h2::Error| h2.reason() == Some(h2::Reason::REFUSED_STREAM) && h2.is_reset();
+    let mut below = error.source();
     while let Some(cause) = below {
         if let Some(h2) = cause.downcast_ref::<h2::Error>() {
-            return h2.is_io() || h2.is_go_away() || h2.reason() == Some(h2::Reason::REFUSED_STREAM);
+            return h2.is_remote() && (h2.is_go_away() || refused(h2));
+        }
+        below = cause.source();
+    }
+    false
+}
+
+/// Whether the connection broke, whatever the app had seen by then.
+fn is_silent(error: &hyper::Error) -> bool {
+    let mut below = error.source();
+    while let Some(cause) = below {
+        if let Some(h2) = cause.downcast_ref::<h2::Error>() {
+            return h2.is_io() || h2.is_go_away();
         }
         if cause.is::<io::Error>() {
             return true;
@@ -265,6 +283,9 @@ impl Greeting {
     }
 
     fn hear(&self, first: &[u8]) {
+        if self.heard.get().is_some() {
+            return;
+        }
         let heard = if first.is_empty() {
             Heard::Nothing
         } else if first.starts_with(b"HTTP/1") {
@@ -293,7 +314,7 @@ impl AsyncRead for Greeted {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let outcome = Pin::new(&mut self.socket).poll_read(cx, buf);
-        if self.greeting.heard.get().is_none() && outcome.is_ready() {
+        if outcome.is_ready() {
             self.greeting.hear(buf.filled().get(before..).unwrap_or_default());
         }
         outcome

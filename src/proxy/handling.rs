@@ -189,3 +189,112 @@ const FRAMES: &str = "it frames the message or belongs to one connection, which 
 fn frames(name: &HeaderName, folded: &Folded) -> bool {
     hop::is_hop_by_hop(name) || folded.is_any(&[b"content-length", b"trailer"])
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::policy::Accept;
+    use crate::policy::Access;
+    use crate::policy::IdentityHeaders;
+    use crate::policy::Origin;
+    use crate::policy::RouteLimits;
+
+    fn app(prefix: &str) -> App {
+        let route = |path: &str, prefix: Option<&str>| Route {
+            path: PathPattern::Prefix(path.to_owned()),
+            methods: Vec::new(),
+            clients: Vec::new(),
+            access: Access::Public,
+            allow: None,
+            accept: Accept { session: true, bearer: true },
+            identity: IdentityHeaders::Remote,
+            upstream: None,
+            limits: RouteLimits {
+                max_body: None,
+                connect_timeout: Duration::ZERO,
+                response_timeout: Duration::ZERO,
+                idle_timeout: Duration::ZERO,
+            },
+            handling: Handling { strip_prefix: prefix.map(str::to_owned), ..Handling::default() },
+            ignore_case: false,
+        };
+        let origin = Origin::parse("https://a.example.com").unwrap();
+        let routes = vec![Arc::new(route(prefix, Some(prefix))), Arc::new(route("/", None))];
+        App::new(String::new(), origin, None, routes)
+    }
+
+    /// What stays of a path of the route that strips `prefix`; `None`: it is refused.
+    fn cut(prefix: &str, asked: &str) -> Option<String> {
+        let app = app(prefix);
+        let target = Target::parse(true, "a.example.com", asked).unwrap();
+        stripped(&app.routes()[0], &app, &target).ok().map(Cow::into_owned)
+    }
+
+    /// Whatever is cut, what stays means what stood behind the prefix in the path that was judged.
+    #[test]
+    fn what_stays_is_what_was_judged_behind_the_prefix() {
+        let spellings = ["ab", "%61b", "a%62", "%61%62"];
+        let rests =
+            ["", "/", "/c", "/%63/", "/c%20d/e", "/%C3%A4", "/ab", "/ab/ab", "?", "?x=/ab//..", "/?/"];
+        for first in spellings {
+            for second in spellings {
+                for rest in rests {
+                    let asked = format!("/{first}/{second}{rest}");
+                    let target = Target::parse(true, "a.example.com", &asked).unwrap();
+                    assert!(!target.odd);
+                    for (prefix, judged) in [("/ab", target.path.get(3..)), ("/ab/ab", target.path.get(6..))]
+                    {
+                        let stays = cut(prefix, &asked).unwrap();
+                        let again = Target::parse(true, "a.example.com", &stays).unwrap();
+                        let judged = judged.filter(|rest| !rest.is_empty()).unwrap_or("/");
+                        assert_eq!(
+                            (again.path.as_str(), again.odd),
+                            (judged, false),
+                            "{asked} without {prefix}"
+                        );
+                        assert_eq!(again.query(), target.query());
+                        assert!(asked.ends_with(stays.trim_start_matches('/')), "nothing is spelled anew");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_path_that_does_not_lie_below_the_prefix_is_never_cut() {
+        for asked in
+            ["/abc", "/a", "/", "/x/ab", "/AB/x", "/ab%2Fx", "/ab//x", "/ab/../ab/x", "/ab;x/y", "//ab/x"]
+        {
+            assert_eq!(cut("/ab", asked), None, "{asked}");
+        }
+    }
+
+    #[test]
+    fn no_name_of_ours_is_anybody_elses_to_set() {
+        // Whatever we set on every request, in every preset.
+        let mut ours = vec!["linkgate-assertion", "x-forwarded-prefix", "host", "via", "te", "connection"];
+        ours.extend(["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"]);
+        ours.extend(["x-real-ip", "x-request-id", "content-length", "transfer-encoding"]);
+        let presets = [IdentityHeaders::Remote, IdentityHeaders::XForwarded, IdentityHeaders::XAuthRequest];
+        let values = presets.iter().map(identity::IdentityHeaderValues::empty);
+        let named: Vec<String> = values
+            .flat_map(|values| values.iter().map(|(name, _)| name.to_string()).collect::<Vec<_>>())
+            .chain(ours.into_iter().map(str::to_owned))
+            .collect();
+        assert_eq!(named.len(), 26);
+        for name in named {
+            for spelling in [name.clone(), name.replace('-', "_"), name.replace('-', ".")] {
+                let name = HeaderName::from_bytes(spelling.as_bytes()).unwrap();
+                assert!(kept_from_requests(&name).is_some(), "{name}");
+            }
+        }
+        for name in
+            ["authorization", "cookie", "x-app-key", "x-script-name", "accept", "x-auth-token", "x-hostname"]
+        {
+            assert!(kept_from_requests(&HeaderName::from_static(name)).is_none(), "{name}");
+        }
+    }
+}

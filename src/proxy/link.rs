@@ -19,7 +19,6 @@ use hyper::body::Body as _;
 use hyper::body::Incoming;
 
 use super::ForwardError;
-use super::balance::Backend;
 use super::balance::Busy;
 use super::connect::Line;
 use super::connect::Socket;
@@ -90,9 +89,11 @@ impl Link {
         }
     }
 
-    /// After the end of an answer: the connection may serve again.
-    pub(super) fn give_back(self) {
-        if let Held::Http1(live) = self.held {
+    /// After the end of an answer: the connection may serve again, unless it still sends a body that nobody waits for.
+    pub(super) fn give_back(self, flow: Option<&Flow>) {
+        if let Held::Http1(mut live) = self.held
+            && (flow.is_none_or(|flow| flow.ended.get()) || live.is_free())
+        {
             self.busy.backend().put(live);
         }
     }
@@ -105,8 +106,8 @@ pub(super) struct Fresh {
 }
 
 impl Fresh {
-    pub(super) fn new(live: Box<Live>, backend: Rc<Backend>) -> Self {
-        Self { live, busy: Busy::new(backend) }
+    pub(super) const fn new(live: Box<Live>, busy: Busy) -> Self {
+        Self { live, busy }
     }
 
     /// Sets `Host` as the route wishes, for the endpoint that was chosen.
@@ -167,7 +168,8 @@ pub(super) fn dress(
     match version {
         Version::Http1 => {
             let was_http2 = request.uri().authority().is_some();
-            let unframed = !request.body().is_end_stream() && request.body().size_hint().exact().is_none();
+            let unframed =
+                !request.body().is_end_stream() && !request.headers().contains_key(header::CONTENT_LENGTH);
             if let (true, Some(path)) = (was_http2, path) {
                 *request.uri_mut() = Uri::from(path);
             }

@@ -2,6 +2,8 @@
 //! no session, writes no error page. One [`Proxy`] a worker; nothing here crosses threads.
 
 mod balance;
+#[cfg(feature = "bench")]
+mod bench;
 mod connect;
 mod connectors;
 mod cookies;
@@ -15,6 +17,7 @@ mod handling;
 mod health;
 mod hop;
 mod identity;
+mod kept;
 mod link;
 mod open;
 mod outgoing;
@@ -63,7 +66,7 @@ pub use open::Order;
 pub use open::Tenths;
 pub use stream::Stream;
 pub use switch::Switched;
-pub use switch::Tunnel;
+pub use tunnel::Tunnel;
 pub use upgrade::Wish;
 
 use crate::identity::CookieNames;

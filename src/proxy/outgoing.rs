@@ -38,7 +38,6 @@ struct Noticed {
     trailers: bool,
     /// Other hops have named themselves.
     via: bool,
-    cookies: bool,
 }
 
 impl Proxy {
@@ -80,11 +79,6 @@ impl Proxy {
         *outgoing.method_mut() = head.method.clone();
         Ok(outgoing)
     }
-
-    /// The same once more, of requests that may be repeated and had no body.
-    pub(super) fn again(&self, original: &Original<'_>) -> Option<Request<Upload>> {
-        original.head.method.is_idempotent().then(|| self.outgoing(original, Upload::none()).ok())?
-    }
 }
 
 /// Copies what is the app's to see.
@@ -95,11 +89,12 @@ fn pass_on(original: &Original<'_>, to: &mut HeaderMap) -> Noticed {
     let tables: Vec<&str> = tables.collect();
     let hops = hop::named(fields);
     let mut noticed = Noticed::default();
+    let mut cookies = false;
     for (name, value) in fields {
         if *name == header::HOST || fold::is_one_of(name, &tables) {
             // Set by us.
         } else if *name == header::COOKIE {
-            noticed.cookies = true;
+            cookies = true;
         } else if *name == header::CONTENT_LENGTH {
             noticed.length = true;
         } else if *name == header::VIA {
@@ -113,7 +108,7 @@ fn pass_on(original: &Original<'_>, to: &mut HeaderMap) -> Noticed {
             to.append(name.clone(), value.clone());
         }
     }
-    if noticed.cookies
+    if cookies
         && !hops.contains(&header::COOKIE)
         && let Some(others) = cookies::others(fields, visit.cookies)
     {
@@ -147,6 +142,38 @@ fn frame(request: &mut Request<Upload>, declared: bool, method: &Method) {
         }
         (false, None) => {
             headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::*;
+    use crate::policy::IdentityHeaders;
+    use crate::proxy::IdentityHeaderValues;
+
+    /// What is passed on is put beside ours, so none of it may have a name of ours.
+    #[test]
+    fn no_name_of_ours_is_passed_on() {
+        let mut ours: Vec<HeaderName> = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"]
+            .into_iter()
+            .chain([
+                "x-forwarded-port",
+                "x-real-ip",
+                "x-request-id",
+                "linkgate-assertion",
+                "x-forwarded-prefix",
+            ])
+            .map(HeaderName::from_static)
+            .collect();
+        for preset in [IdentityHeaders::Remote, IdentityHeaders::XForwarded, IdentityHeaders::XAuthRequest] {
+            ours.extend(IdentityHeaderValues::empty(&preset).iter().map(|(name, _)| name.clone()));
+        }
+        assert!(ours.len() > 15);
+        for name in ours {
+            assert!(fold::is_spoof(&name), "{name}");
         }
     }
 }

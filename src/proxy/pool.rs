@@ -72,8 +72,7 @@ impl Sweeper {
         if self.max_idle == 0 || live.is_over() {
             return;
         }
-        let shelf = &backend.shelf;
-        let mut idle = shelf.idle.borrow_mut();
+        let mut idle = backend.shelf.idle.borrow_mut();
         if idle.len() >= self.max_idle {
             idle.remove(0);
         }

@@ -60,7 +60,7 @@ impl Stream {
     fn give_back(&mut self) {
         self.ended = true;
         if let Some(link) = self.link.take() {
-            link.give_back();
+            link.give_back(self.flow.as_deref());
         }
         self.stop_upload();
     }

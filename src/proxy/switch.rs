@@ -1,16 +1,9 @@
 //! Leaves HTTP: asks the app to switch protocols on an HTTP/1.1 connection of its own, and joins both sides when it does.
 //! A WebSocket that came over HTTP/2 is asked for as HTTP/1.1 does it (RFC 8441 §5). Judges nobody.
 
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::Poll;
-
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
-use http::Extensions;
 use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
@@ -24,25 +17,21 @@ use http::request;
 use http::response;
 use hyper::body::Body as _;
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 
 use super::ForwardError;
 use super::Proxy;
 use super::Visit;
-use super::balance::Busy;
-use super::connect::Socket;
 use super::cookies;
+use super::handling;
 use super::hop;
 use super::incoming;
-use super::open::Hold;
-use super::open::Tenths;
 use super::outgoing::Original;
 use super::stream::Stream;
-use super::tunnel::Joined;
+use super::tunnel::Before;
+use super::tunnel::Tunnel;
 use super::upgrade::Wish;
 use super::upload::Upload;
-use super::way::Scratch;
+use crate::policy::Handling;
 use crate::policy::Permitted;
 use crate::policy::Target;
 
@@ -57,20 +46,6 @@ pub enum Switched {
     No(Response<Stream>),
     /// It did; the answer is to be sent, then the tunnel runs.
     Yes(Response<()>, Tunnel),
-}
-
-/// Both sides of a connection that has left HTTP, before the visitor knows of it.
-pub struct Tunnel {
-    visitor: OnUpgrade,
-    /// What came with the visitor's request: it may count the connection as in use for as long as it lives.
-    kept: Extensions,
-    app: Socket,
-    early: Bytes,
-    /// Counts the tunnel at its endpoint.
-    busy: Busy,
-    frames: bool,
-    scratch: Scratch,
-    mask: [u8; 4],
 }
 
 impl Proxy {
@@ -108,10 +83,11 @@ impl Proxy {
         }
         agrees(wish, key.as_deref(), &head.headers)?;
         let (app, early, busy) = fresh.into_socket().await?;
-        let answer = answer(wish, head, &visit);
+        let answer = answer(wish, head, &visit, handling);
         let (scratch, mask) = (self.scratch.clone(), self.random.bytes());
         let frames = wish.is_websocket();
-        Ok(Switched::Yes(answer, Tunnel { visitor, kept, app, early, busy, frames, scratch, mask }))
+        let before = Before { visitor, app, early, frames, scratch, mask, kept, busy };
+        Ok(Switched::Yes(answer, Tunnel::new(before)))
     }
 
     /// The request as the app gets it: as any other, and the wish.
@@ -166,13 +142,14 @@ fn agrees(wish: &Wish, key: Option<&str>, headers: &HeaderMap) -> Result<(), For
 }
 
 /// The answer as the visitor gets it.
-fn answer(wish: &Wish, head: response::Parts, visit: &Visit<'_>) -> Response<()> {
+fn answer(wish: &Wish, head: response::Parts, visit: &Visit<'_>, handling: &Handling) -> Response<()> {
     let mut answer = Response::new(());
     *answer.headers_mut() = head.headers;
     let headers = answer.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
     hop::strip(headers);
     cookies::clean_answer(headers, visit.cookies);
+    handling::answer(headers, handling);
     if wish.is_by_connect() {
         headers.remove(&ACCEPT);
     } else {
@@ -181,23 +158,4 @@ fn answer(wish: &Wish, head: response::Parts, visit: &Visit<'_>) -> Response<()>
         *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     }
     answer
-}
-
-impl Tunnel {
-    /// Runs the tunnel to its end, once the visitor's side has left HTTP too.
-    pub async fn run(self, hold: Rc<Hold>, tenths: Tenths) {
-        let Self { mut visitor, kept, app, early, busy, frames, scratch, mask } = self;
-        let upgraded = poll_fn(|cx| {
-            hold.attend(cx);
-            if hold.order().is_some() {
-                return Poll::Ready(None);
-            }
-            Pin::new(&mut visitor).poll(cx).map(Result::ok)
-        });
-        let Some(upgraded) = upgraded.await else { return };
-        drop(visitor);
-        let visitor = TokioIo::new(upgraded);
-        Joined::new(visitor, (app, &early), frames, scratch, (hold, tenths), mask).await;
-        drop((kept, busy));
-    }
 }

@@ -153,7 +153,7 @@ struct NotPinned(String);
 
 impl std::fmt::Display for NotPinned {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "its key is none of upstream_tls.pin; it has \"sha256/{}\"", self.0)
+        write!(f, "its key is none of upstream_tls.pin; it has \"sha256//{}\"", self.0)
     }
 }
 
@@ -241,7 +241,7 @@ pub(super) fn explain(error: &io::Error) -> Option<String> {
 
 fn certificate_fault(bad: &CertificateError) -> String {
     match bad {
-        CertificateError::UnknownIssuer => "its certificate is signed by nobody we believe; set upstream_tls.ca \
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => "its certificate is signed by nobody we believe; set upstream_tls.ca \
              to the PEM file of the authority that signed it"
             .to_owned(),
         CertificateError::NotValidForNameContext { expected, presented } => {

@@ -6,14 +6,22 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
 use std::task::Poll;
+use std::task::ready;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Extensions;
+use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 use tokio::time::Sleep;
 use tokio::time::sleep;
 
+use super::balance::Busy;
+use super::connect::Socket;
 use super::frames::close;
 use super::open::Hold;
 use super::open::Order;
@@ -27,6 +35,89 @@ use super::way::Way;
 const TO_BORDER: Duration = Duration::from_millis(500);
 /// How long the other side may take to hear of the end, after that.
 const TO_HEAR: Duration = Duration::from_millis(300);
+
+/// Both sides of a connection that has left HTTP, before the visitor knows of it.
+pub struct Tunnel(Box<Before>);
+
+/// What a tunnel begins with.
+pub(super) struct Before {
+    pub(super) visitor: OnUpgrade,
+    pub(super) app: Socket,
+    /// What was read of the app beyond its answer.
+    pub(super) early: Bytes,
+    /// It is a WebSocket.
+    pub(super) frames: bool,
+    pub(super) scratch: Scratch,
+    pub(super) mask: [u8; 4],
+    /// What came with the visitor's request: it may count the connection as in use for as long as it lives.
+    pub(super) kept: Extensions,
+    /// Counts the tunnel at its endpoint.
+    pub(super) busy: Busy,
+}
+
+impl Tunnel {
+    pub(super) fn new(before: Before) -> Self {
+        Self(Box::new(before))
+    }
+
+    /// The tunnel, to be run as a task of its own; it keeps `place` until its end.
+    pub fn run<P: Unpin>(self, hold: Rc<Hold>, tenths: Tenths, place: P) -> Running<P> {
+        Running { stage: Stage::Before(self.0), hold, tenths, kept: None, _place: place }
+    }
+}
+
+/// A tunnel that runs. No async function: thousands lie open, and each is as small as its sockets let it be.
+pub struct Running<P> {
+    stage: Stage,
+    hold: Rc<Hold>,
+    tenths: Tenths,
+    kept: Option<(Extensions, Busy)>,
+    _place: P,
+}
+
+enum Stage {
+    /// The visitor's side has not left HTTP.
+    Before(Box<Before>),
+    Joined(Joined<TokioIo<Upgraded>, Socket>),
+    Over,
+}
+
+impl<P: Unpin> Future for Running<P> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if let Stage::Before(before) = &mut this.stage {
+            this.hold.attend(cx);
+            if this.hold.order().is_none() {
+                match Pin::new(&mut before.visitor).poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(upgraded) => this.join(upgraded.ok()),
+                }
+            } else {
+                this.stage = Stage::Over;
+            }
+        }
+        if let Stage::Joined(joined) = &mut this.stage {
+            ready!(Pin::new(joined).poll(cx));
+            this.stage = Stage::Over;
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<P> Running<P> {
+    /// `None`: the visitor left before.
+    fn join(&mut self, visitor: Option<Upgraded>) {
+        let stage = std::mem::replace(&mut self.stage, Stage::Over);
+        let (Stage::Before(before), Some(visitor)) = (stage, visitor) else { return };
+        let Before { app, early, frames, scratch, mask, kept, busy, .. } = *before;
+        let seen = (Rc::clone(&self.hold), self.tenths.clone());
+        let joined = Joined::new(TokioIo::new(visitor), (app, &early), frames, scratch, seen, mask);
+        self.stage = Stage::Joined(joined);
+        self.kept = Some((kept, busy));
+    }
+}
 
 /// A visitor and an app, joined. Done when either has broken off, both have ended, or it was told to end.
 pub(super) struct Joined<V, A> {

@@ -22,8 +22,8 @@ const WEBSOCKET: &str = "websocket";
 pub struct Wish {
     /// As it was spelled.
     protocol: HeaderValue,
-    /// Whose page asks; `None`: no page says so.
-    origin: Option<HeaderValue>,
+    /// Whose page asks; `None`: no page says so. Kept as long as the tunnel, so no part of the request's buffer.
+    origin: Option<Box<[u8]>>,
     /// Several origins, which no browser sends.
     torn: bool,
     /// By CONNECT, on one stream of HTTP/2: there is no plain answer to fall back to.
@@ -41,15 +41,14 @@ impl Wish {
             let protocol = request.extensions().get::<Protocol>()?;
             HeaderValue::from_str(protocol.as_str()).ok()?
         } else {
-            upgrade(request.version(), headers)?.clone()
+            own(upgrade(request.version(), headers)?)?
         };
         let is_websocket = protocol.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes());
         if is_websocket && !by_connect && request.method() != Method::GET {
             return None;
         }
-        let mut origins = headers.get_all(header::ORIGIN).iter();
-        let origin = origins.next().filter(|_| is_websocket).cloned();
-        Some(Self { protocol, origin, torn: is_websocket && origins.next().is_some(), by_connect })
+        let (origin, torn) = origin(headers);
+        Some(Self { protocol, origin, torn, by_connect })
     }
 
     /// The WebSocket that another proxy may make of a request which it asks us about. It keeps `Upgrade` to itself
@@ -60,9 +59,7 @@ impl Wish {
         if !own.iter().any(|name| headers.contains_key(name)) {
             return None;
         }
-        let mut origins = headers.get_all(header::ORIGIN).iter();
-        let origin = origins.next().cloned();
-        let torn = origins.next().is_some();
+        let (origin, torn) = origin(headers);
         Some(Self { protocol: HeaderValue::from_static(WEBSOCKET), origin, torn, by_connect: true })
     }
 
@@ -118,8 +115,20 @@ impl Wish {
         }
         let Some(origin) = &self.origin else { return true };
         let own = std::iter::once(&app.origin);
-        own.chain(listed).any(|known| origin.as_bytes() == known.as_str().as_bytes())
+        own.chain(listed).any(|known| **origin == *known.as_str().as_bytes())
     }
+}
+
+/// The page that asks, and whether more than one claims to.
+fn origin(headers: &HeaderMap) -> (Option<Box<[u8]>>, bool) {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let origin = origins.next().map(|origin| Box::from(origin.as_bytes()));
+    (origin, origins.next().is_some())
+}
+
+/// A copy that does not share the request's buffer.
+fn own(value: &HeaderValue) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(value.as_bytes()).ok()
 }
 
 /// The one protocol in `Upgrade`, where it is to be heeded.

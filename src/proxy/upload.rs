@@ -1,6 +1,8 @@
-//! The visitor's body on its way to the app: counted, watched for progress, its trailers cleaned. Never buffers.
+//! The visitor's body on its way to the app: counted, watched for progress, its trailers cleaned. Never waits for more
+//! than there is.
 
 use std::cell::Cell;
+use std::cell::RefCell;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -19,6 +21,7 @@ use tokio::time::Instant;
 
 use super::ForwardError;
 use super::error::chain;
+use super::kept::Kept;
 use super::patience::Patience;
 use super::trailers;
 use crate::policy::App;
@@ -67,7 +70,13 @@ impl Flow {
 }
 
 /// A request's body as the upstream's connection reads it.
-pub(super) struct Upload(Option<Box<Flowing>>);
+pub(super) struct Upload(Option<Turn>);
+
+/// One reader of a body. A later one reads from the beginning again, and ends the earlier.
+struct Turn {
+    number: u32,
+    flowing: Rc<RefCell<Flowing>>,
+}
 
 struct Flowing {
     body: Incoming,
@@ -79,6 +88,10 @@ struct Flowing {
     /// hyper reads an HTTP/2 reset without error as an end; only a true end may end what we send on.
     http2: bool,
     ended: bool,
+    /// The number of the reader who counts.
+    turn: u32,
+    /// What was sent, for the next reader; `None`: too much was sent, or nobody will want it.
+    kept: Option<Kept>,
 }
 
 /// The upload was cut; the reason is in [`Flow`].
@@ -124,12 +137,35 @@ impl Upload {
         let flow = Flow::new();
         let patience = Patience::new(pause);
         let app = Arc::clone(app);
-        Ok(Self(Some(Box::new(Flowing { body, flow, app, left: max, patience, http2, ended: false }))))
+        let (ended, turn, kept) = (false, 0, None);
+        let flowing = Flowing { body, flow, app, left: max, patience, http2, ended, turn, kept };
+        Ok(Self(Some(Turn { number: 0, flowing: Rc::new(RefCell::new(flowing)) })))
+    }
+
+    /// The same body for another try, should it be needed; this one keeps what it sends until then. To be called before
+    /// anything was read.
+    pub(super) fn again(&self) -> Self {
+        Self(self.0.as_ref().map(|turn| {
+            turn.flowing.borrow_mut().kept.get_or_insert_default();
+            Turn { number: turn.number + 1, flowing: Rc::clone(&turn.flowing) }
+        }))
+    }
+
+    /// Whether all that was sent can be sent anew.
+    pub(super) fn is_whole(&self) -> bool {
+        self.0.as_ref().is_none_or(|turn| turn.flowing.borrow().kept.is_some())
+    }
+
+    /// There is an answer: what was sent is not needed any more.
+    pub(super) fn settle(&self) {
+        if let Some(turn) = &self.0 {
+            turn.flowing.borrow_mut().kept = None;
+        }
     }
 
     /// What the body tells; `None` where there is no body.
     pub(super) fn flow(&self) -> Option<Rc<Flow>> {
-        self.0.as_ref().map(|flowing| Rc::clone(&flowing.flow))
+        self.0.as_ref().map(|turn| Rc::clone(&turn.flowing.borrow().flow))
     }
 }
 
@@ -140,7 +176,21 @@ impl Flowing {
         Poll::Ready(Some(Err(Cut(h2::Reason::CANCEL.into()))))
     }
 
+    /// Makes room for a later reader; an earlier one gets nothing any more.
+    fn admit(&mut self, number: u32) -> bool {
+        if number > self.turn {
+            self.turn = number;
+            if let Some(kept) = &mut self.kept {
+                kept.rewind();
+            }
+        }
+        number == self.turn
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if let Some(frame) = self.kept.as_mut().and_then(Kept::next) {
+            return Poll::Ready(Some(Ok(frame)));
+        }
         if self.ended {
             return Poll::Ready(None);
         }
@@ -183,7 +233,11 @@ impl Flowing {
                 None => return self.cut(ForwardError::BodyTooLarge),
             }
         }
-        Poll::Ready(Some(Ok(trailers::clean_request(frame, &self.app))))
+        let frame = trailers::clean_request(frame, &self.app);
+        if self.kept.as_mut().is_some_and(|kept| !kept.push(&frame)) {
+            self.kept = None;
+        }
+        Poll::Ready(Some(Ok(frame)))
     }
 }
 
@@ -197,15 +251,37 @@ impl Body for Upload {
     type Data = Bytes;
     type Error = Cut;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        self.0.as_mut().map_or(Poll::Ready(None), |flowing| flowing.poll(cx))
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let Some(turn) = &self.0 else { return Poll::Ready(None) };
+        let mut flowing = turn.flowing.borrow_mut();
+        if flowing.admit(turn.number) {
+            flowing.poll(cx)
+        } else {
+            Poll::Ready(Some(Err(Cut(h2::Reason::CANCEL.into()))))
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.as_ref().is_none_or(|flowing| flowing.ended || flowing.body.is_end_stream())
+        self.0.as_ref().is_none_or(|turn| {
+            let flowing = turn.flowing.borrow();
+            !turn.is_due(&flowing) && (flowing.ended || flowing.body.is_end_stream())
+        })
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), |flowing| flowing.body.size_hint())
+        self.0.as_ref().map_or_else(
+            || SizeHint::with_exact(0),
+            |turn| {
+                let flowing = turn.flowing.borrow();
+                if turn.is_due(&flowing) { SizeHint::default() } else { flowing.body.size_hint() }
+            },
+        )
+    }
+}
+
+impl Turn {
+    /// Whether something is to be sent anew first.
+    fn is_due(&self, flowing: &Flowing) -> bool {
+        self.number > flowing.turn || flowing.kept.as_ref().is_some_and(Kept::is_due)
     }
 }

@@ -53,6 +53,8 @@ pub(super) struct Unanswered {
     pub(super) unsent: Option<Request<Upload>>,
     /// The connection ended before a byte of an answer.
     pub(super) silent: bool,
+    /// The app said that it never looked at the request.
+    pub(super) unseen: bool,
 }
 
 impl Live {
@@ -99,10 +101,10 @@ impl Live {
             Ok(Err(mut failed)) => {
                 let unsent = failed.take_message();
                 let error = ForwardError::broken(failed.error());
-                Err(Unanswered { error, unsent, silent: !self.heard.get() })
+                Err(Unanswered { error, unsent, silent: !self.heard.get(), unseen: false })
             }
             // A time-out is no hang-up: the app may be at work on it.
-            Err(error) => Err(Unanswered { error, unsent: None, silent: false }),
+            Err(error) => Err(Unanswered { error, unsent: None, silent: false, unseen: false }),
         }
     }
 
@@ -216,6 +218,8 @@ impl Bell {
     }
 
     fn muted<T>(&self, look: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        // What was said before is looked at now.
+        self.line.rang.store(false, Relaxed);
         self.line.muted.store(true, Relaxed);
         let seen = look(&mut Context::from_waker(&self.waker));
         self.line.muted.store(false, Relaxed);
@@ -224,7 +228,7 @@ impl Bell {
 
     /// Whether it rang while it was muted.
     fn rang(&self) -> bool {
-        self.line.rang.load(Relaxed) && self.line.rang.swap(false, Relaxed)
+        self.line.rang.load(Relaxed)
     }
 }
 

@@ -68,8 +68,8 @@ fn missing_v1(header: &[u8]) -> Option<usize> {
     }
     let Some(end) = header.iter().position(|byte| matches!(byte, b'\r' | b'\n')) else {
         // Each word that is still to come takes a space and one character at least, the end of the line two.
-        let spaces = header.iter().filter(|byte| **byte == b' ').count();
-        let words = if header.starts_with(b"PROXY TCP") { 5_usize.saturating_sub(spaces) } else { 0 };
+        let words = header.split(|byte| *byte == b' ').count();
+        let words = if header.starts_with(b"PROXY TCP") { 6_usize.saturating_sub(words) } else { 0 };
         return Some(2 + 2 * words);
     };
     match header.get(end..) {

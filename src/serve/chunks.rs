@@ -56,9 +56,7 @@ impl Chunks {
 
     fn step(self, byte: u8) -> Step {
         let next = match (self, byte) {
-            (Self::Size { value, digits: true }, b'\r') | (Self::Extension(value), b'\r') => {
-                Self::SizeEnd(value)
-            }
+            (Self::Size { value, digits: true } | Self::Extension(value), b'\r') => Self::SizeEnd(value),
             (Self::Size { value, digits: true }, b';' | b' ' | b'\t') => Self::Extension(value),
             (Self::Size { value, .. }, digit) => {
                 let digit = char::from(digit).to_digit(16).map(u64::from);
@@ -67,9 +65,7 @@ impl Chunks {
                     None => return Step::Lost,
                 }
             }
-            (Self::SizeEnd(0), b'\n') | (Self::TrailerEnd { empty: false }, b'\n') => {
-                Self::Trailer { empty: true }
-            }
+            (Self::SizeEnd(0) | Self::TrailerEnd { empty: false }, b'\n') => Self::Trailer { empty: true },
             (Self::SizeEnd(size), b'\n') => Self::Data(size),
             (Self::DataCr, b'\r') => Self::DataEnd,
             (Self::DataEnd, b'\n') => Self::START,

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::Method;
+use http::StatusCode;
 use http::Version;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
@@ -15,7 +16,7 @@ use super::framing;
 use super::limits::count;
 use super::redirect;
 use super::reply;
-use super::reply::{Reply, Taken};
+use super::reply::Reply;
 use super::stamps::Stamps;
 use super::takers::Taker;
 use super::worker::Core;
@@ -54,7 +55,7 @@ impl<H: Handle> Desk<H> {
             let about = about.insert(self.about.clone());
             about.line.taker = Some(Rc::clone(taker));
         }
-        let taken = taker.map(|taker| Taken::new(taker, &self.core.tick));
+        let how = taker.map(|taker| (taker, self.core.tick.clone()));
         if let Some(fault) = self.fault(&request) {
             count(&self.core.shared.counters.bad_requests);
             return reply::own(fault.answer(request.version() == Version::HTTP_2), running);
@@ -70,7 +71,11 @@ impl<H: Handle> Desk<H> {
             request.extensions_mut().insert(Arc::new(self.stamps.run()));
         }
         let about = about.as_ref().unwrap_or(&self.about);
-        reply::from_gate(gate.handle(worker, about, request).await, running, taken)
+        let answer = gate.handle(worker, about, request).await;
+        if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+            self.stamps.switch();
+        }
+        reply::from_gate(answer, running, how)
     }
 
     fn fault(&self, request: &Request<Incoming>) -> Option<framing::Fault> {

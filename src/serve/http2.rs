@@ -27,6 +27,10 @@ const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs
 /// Resets that a client may cause before the connection ends (CVE-2023-44487 and its kin).
 const RESETS: usize = 20;
 
+/// Frames for streams that were answered and forgotten, over a whole connection. A slow line still brings what it had
+/// taken of a refused upload; at the limit the connection ends, with all that runs on it.
+const LATE_FRAMES: usize = 1024;
+
 /// Bytes of an answer that may wait for a visitor to take them, a stream.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
@@ -79,7 +83,7 @@ fn builder(limits: &Limits, executor: LocalExecutor) -> http2::Builder<LocalExec
         .max_concurrent_streams(limits.h2_streams)
         .max_header_list_size(u32::try_from(limits.max_header_bytes).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(RESETS)
-        .max_local_error_reset_streams(RESETS)
+        .max_local_error_reset_streams(LATE_FRAMES)
         .max_send_buf_size(SEND_BUFFER_BYTES)
         .initial_stream_window_size(WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)

@@ -14,36 +14,21 @@ use super::BoxError;
 use super::stamps::{InFlight, Tick};
 use super::takers::Taker;
 
-/// The most that is handed to HTTP/2 at once: what a frame holds where nothing else was agreed.
-const PIECE_BYTES: usize = 16 * 1024;
+/// The most that is handed to HTTP/2 at once: what a frame holds where nothing else was agreed. What is handed out is
+/// kept, a stream, until the visitor takes it.
+const HTTP2_PIECE: usize = 16 * 1024;
+
+/// The most that is handed to HTTP/1 at once; it is copied, and kept until the visitor takes it.
+const HTTP1_PIECE: usize = 64 * 1024;
 
 /// A body of ours, or the gate's. Holds the mark that its request is still running.
 pub(super) struct Reply<B> {
     content: Content<B>,
-    /// How the answer is taken; `None` on HTTP/1, where the socket says it.
-    taken: Option<Taken>,
-    _running: InFlight,
-}
-
-/// An HTTP/2 answer is handed out in small pieces: what is handed out is kept until the visitor takes it.
-pub(super) struct Taken {
-    taker: Rc<Taker>,
-    tick: Tick,
+    /// What is left of a piece of the gate's that was too large.
     rest: Bytes,
-}
-
-impl Taken {
-    pub fn new(taker: Rc<Taker>, tick: &Tick) -> Self {
-        Self { taker, tick: tick.clone(), rest: Bytes::new() }
-    }
-
-    fn piece(&mut self, mut data: Bytes) -> Bytes {
-        self.taker.has(self.tick.now());
-        if data.len() > PIECE_BYTES {
-            self.rest = data.split_off(PIECE_BYTES);
-        }
-        data
-    }
+    /// How the answer is taken; `None` on HTTP/1, where the socket says it.
+    taken: Option<(Rc<Taker>, Tick)>,
+    _running: InFlight,
 }
 
 enum Content<B> {
@@ -55,16 +40,16 @@ enum Content<B> {
 pub(super) fn from_gate<B>(
     response: Response<B>,
     running: InFlight,
-    taken: Option<Taken>,
+    taken: Option<(Rc<Taker>, Tick)>,
 ) -> Response<Reply<B>> {
-    response.map(|body| Reply { content: Content::Gate(body), taken, _running: running })
+    response.map(|body| Reply { content: Content::Gate(body), rest: Bytes::new(), taken, _running: running })
 }
 
 /// An answer of our own: a line of plain text that is not kept anywhere.
 pub(super) fn own<B>(response: Response<&'static str>, running: InFlight) -> Response<Reply<B>> {
     response.map(|text| {
         let content = Content::Own((!text.is_empty()).then(|| Bytes::from_static(text.as_bytes())));
-        Reply { content, taken: None, _running: running }
+        Reply { content, rest: Bytes::new(), taken: None, _running: running }
     })
 }
 
@@ -79,6 +64,17 @@ pub(super) fn plain(status: StatusCode, text: &'static str) -> Response<&'static
     response
 }
 
+impl<B> Reply<B> {
+    /// As much of the data as is handed out at once; the rest is kept for the next time.
+    fn piece(&mut self, mut data: Bytes) -> Bytes {
+        let most = if self.taken.is_some() { HTTP2_PIECE } else { HTTP1_PIECE };
+        if data.len() > most {
+            self.rest = data.split_off(most);
+        }
+        data
+    }
+}
+
 impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for Reply<B> {
     type Data = Bytes;
     type Error = BoxError;
@@ -87,28 +83,28 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for Reply<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(taken) = &mut self.taken {
-            taken.taker.asks();
-            let rest = std::mem::take(&mut taken.rest);
-            if !rest.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(taken.piece(rest)))));
-            }
+        if let Some((taker, _)) = &self.taken {
+            taker.asks();
         }
-        let frame = match &mut self.content {
-            Content::Own(text) => return Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            Content::Gate(body) => Pin::new(body).poll_frame(context),
-        };
-        let frame = match (&mut self.taken, frame) {
-            (Some(taken), Poll::Ready(Some(Ok(frame)))) => {
-                Poll::Ready(Some(Ok(frame.map_data(|data| taken.piece(data)))))
+        let frame = if self.rest.is_empty() {
+            match &mut self.content {
+                Content::Own(text) => return Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+                Content::Gate(body) => match Pin::new(body).poll_frame(context) {
+                    Poll::Ready(Some(Ok(frame))) => frame,
+                    other => return other.map(|frame| frame.map(|frame| frame.map_err(Into::into))),
+                },
             }
-            (_, frame) => frame,
+        } else {
+            Frame::data(std::mem::take(&mut self.rest))
         };
-        frame.map(|frame| frame.map(|frame| frame.map_err(Into::into)))
+        if let Some((taker, tick)) = &self.taken {
+            taker.has(tick.now());
+        }
+        Poll::Ready(Some(Ok(frame.map_data(|data| self.piece(data)))))
     }
 
     fn is_end_stream(&self) -> bool {
-        if self.taken.as_ref().is_some_and(|taken| !taken.rest.is_empty()) {
+        if !self.rest.is_empty() {
             return false;
         }
         match &self.content {

@@ -1,8 +1,8 @@
 //! Reads along with hyper's HTTP/1 parser for what that parser hides: `#` in a target, a `Content-Length` beside
 //! `Transfer-Encoding`, lines that end in a bare line feed. It changes no byte and only ever adds refusals.
 //!
-//! Follows heads and bodies exactly; after an upgrade, or a chunk that two programs could read in two ways, it stops
-//! looking, which leaves hyper's own, safe, treatment (it refuses the chunk, and the connection closes).
+//! Follows heads and bodies exactly. Chunks that two programs could read in two ways break the connection off: hyper
+//! takes a bare line feed after the last chunk for the beginning of a trailer, others for the end of the body.
 
 use super::chunks::{Chunks, Step};
 
@@ -39,7 +39,6 @@ struct Head {
     bad: bool,
     length: Option<u64>,
     chunked: bool,
-    upgrade: bool,
 }
 
 /// What some bytes brought.
@@ -49,6 +48,8 @@ pub(super) struct Seen {
     pub heads: u64,
     /// Which of them, counted from one, is the first to be refused.
     pub first_bad: Option<u64>,
+    /// How many of the bytes are before one that makes a chunked body ambiguous; it and the rest must not be read.
+    pub broken: Option<usize>,
 }
 
 impl Sniffer {
@@ -79,7 +80,7 @@ impl Sniffer {
 
     /// Takes the bytes that hyper takes.
     pub fn feed(&mut self, mut bytes: &[u8]) -> Seen {
-        let mut seen = Seen::default();
+        let (mut seen, whole) = (Seen::default(), bytes.len());
         while !bytes.is_empty() {
             match self.state {
                 State::Lost => break,
@@ -95,7 +96,10 @@ impl Sniffer {
                     self.state = match step {
                         Step::More(chunks) => State::Chunks(chunks),
                         Step::End => State::Head,
-                        Step::Lost => State::Lost,
+                        Step::Lost => {
+                            seen.broken = Some(whole.saturating_sub(bytes.len() + 1));
+                            State::Lost
+                        }
                     };
                 }
                 State::Head => bytes = self.feed_head(bytes, &mut seen),
@@ -175,8 +179,6 @@ impl Head {
             self.length = length.or(Some(0));
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
             self.chunked = true;
-        } else if name.eq_ignore_ascii_case(b"upgrade") {
-            self.upgrade = true;
         }
     }
 
@@ -187,7 +189,7 @@ impl Head {
     fn next(&self) -> State {
         match self.length {
             // Nothing after a bad head is looked at: its answer ends the connection.
-            _ if self.is_bad() || self.upgrade => State::Lost,
+            _ if self.is_bad() => State::Lost,
             _ if self.chunked => State::Chunks(Chunks::START),
             Some(length) if length > 0 => State::Body(length),
             _ => State::Head,
@@ -215,14 +217,14 @@ mod tests {
             "POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
             "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\ncontent-length: 1\r\n\r\n",
         ] {
-            assert_eq!(all(head.as_bytes()), Seen { heads: 1, first_bad: Some(1) }, "{head:?}");
+            assert_eq!(all(head.as_bytes()), Seen { heads: 1, first_bad: Some(1), broken: None }, "{head:?}");
         }
     }
 
     #[test]
     fn the_pieces_in_which_a_head_arrives_do_not_matter() {
         let text = "\r\nPOST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n#\r\nGET /#x HTTP/1.1\r\nA: b\r\n\r\n";
-        assert_eq!(all(text.as_bytes()), Seen { heads: 2, first_bad: Some(2) });
+        assert_eq!(all(text.as_bytes()), Seen { heads: 2, first_bad: Some(2), broken: None });
         let mut sniffer = Sniffer::new();
         let (mut heads, mut bad) = (0, None);
         for byte in text.as_bytes() {
@@ -237,12 +239,14 @@ mod tests {
     fn what_follows_a_chunked_body_is_looked_at_as_well() {
         let text = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n#\n\r\n0\r\n\r\n";
         let mut sniffer = Sniffer::new();
-        assert_eq!(sniffer.feed(text.as_bytes()), Seen { heads: 1, first_bad: None });
+        assert_eq!(sniffer.feed(text.as_bytes()), Seen { heads: 1, first_bad: None, broken: None });
         assert!(sniffer.at_rest());
         let next = "GET / HTTP/1.1\nHost: a\r\n\r\n";
-        assert_eq!(sniffer.feed(next.as_bytes()), Seen { heads: 1, first_bad: Some(1) });
+        assert_eq!(sniffer.feed(next.as_bytes()), Seen { heads: 1, first_bad: Some(1), broken: None });
         let mut sniffer = Sniffer::new();
-        sniffer.feed(text.replace("2\r\n#", "2\n#").as_bytes());
+        let broken = text.replace("0\r\n\r\n", "0\r\n\nGET");
+        let good = broken.len() - "\nGET".len();
+        assert_eq!(sniffer.feed(broken.as_bytes()), Seen { heads: 1, first_bad: None, broken: Some(good) });
         assert!(sniffer.is_lost() && !sniffer.at_rest());
     }
 
@@ -250,7 +254,7 @@ mod tests {
     fn a_body_is_not_mistaken_for_a_head_and_a_fragment_in_a_header_is_nothing() {
         let text = "POST / HTTP/1.1\r\nReferer: /#a\r\nContent-Length: 4\r\n\r\n#\n\n#GET / HTTP/1.1\r\n";
         let mut sniffer = Sniffer::new();
-        assert_eq!(sniffer.feed(text.as_bytes()), Seen { heads: 1, first_bad: None });
+        assert_eq!(sniffer.feed(text.as_bytes()), Seen { heads: 1, first_bad: None, broken: None });
         assert!(sniffer.in_head() && !sniffer.in_body());
     }
 }

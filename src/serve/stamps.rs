@@ -54,6 +54,8 @@ pub(super) struct Stamps {
     rests: AtomicBool,
     /// Whether there was a request at all.
     used: AtomicBool,
+    /// Whether the connection speaks something else than HTTP by now.
+    switched: AtomicBool,
     /// Whether what was written may be lost.
     aborted: AtomicBool,
 }
@@ -87,6 +89,7 @@ impl Stamps {
             order: AtomicU8::new(Order::Nothing as u8),
             rests: AtomicBool::new(false),
             used: AtomicBool::new(false),
+            switched: AtomicBool::new(false),
             aborted: AtomicBool::new(false),
         })
     }
@@ -142,6 +145,15 @@ impl Stamps {
     /// Whether HTTP/1 stands between two requests with nothing read of the next.
     pub fn rests(&self, rests: bool) {
         self.rests.store(rests, Relaxed);
+    }
+
+    /// The visitor is told to go on in another protocol.
+    pub fn switch(&self) {
+        self.switched.store(true, Relaxed);
+    }
+
+    pub fn is_switched(&self) -> bool {
+        self.switched.load(Relaxed)
     }
 
     /// Which request, from one, is the first that must be refused; zero: none yet.

@@ -26,7 +26,7 @@ pub(super) struct Stream {
 
 #[derive(Debug)]
 enum Reader {
-    Http1 { sniffer: Sniffer, heads: u64 },
+    Http1 { sniffer: Sniffer, heads: u64, broken: bool },
     Http2 { preface_left: usize },
 }
 
@@ -34,7 +34,12 @@ impl Stream {
     /// For HTTP/1, from the beginning of a request.
     pub fn http1(socket: Socket, stamps: Arc<Stamps>, permit: Permit) -> Self {
         stamps.found_bad(0);
-        Self { socket, stamps, reader: Reader::Http1 { sniffer: Sniffer::new(), heads: 0 }, permit }
+        Self {
+            socket,
+            stamps,
+            reader: Reader::Http1 { sniffer: Sniffer::new(), heads: 0, broken: false },
+            permit,
+        }
     }
 
     pub fn http2(socket: Socket, stamps: Arc<Stamps>, permit: Permit) -> Self {
@@ -48,10 +53,12 @@ impl Stream {
 }
 
 impl Reader {
-    fn took(&mut self, bytes: &[u8], stamps: &Stamps) {
+    /// Reads along; how many of the bytes may be read by others.
+    fn took(&mut self, bytes: &[u8], stamps: &Stamps) -> usize {
         match self {
-            Self::Http1 { sniffer, heads } => {
+            Self::Http1 { sniffer, heads, broken } => {
                 let seen = sniffer.feed(bytes);
+                *broken = seen.broken.is_some();
                 if let Some(at) = seen.first_bad {
                     stamps.found_bad(*heads + at);
                 }
@@ -62,6 +69,7 @@ impl Reader {
                 if sniffer.in_head() || (sniffer.is_lost() && seen.heads == 0 && !stamps.is_busy()) {
                     stamps.head_begins();
                 }
+                return seen.broken.unwrap_or(bytes.len());
             }
             Self::Http2 { preface_left } if *preface_left > 0 => {
                 *preface_left = preface_left.saturating_sub(bytes.len());
@@ -71,6 +79,11 @@ impl Reader {
             }
             Self::Http2 { .. } => {}
         }
+        bytes.len()
+    }
+
+    fn is_broken(&self) -> bool {
+        matches!(self, Self::Http1 { broken: true, .. })
     }
 
     fn waits(&self, stamps: &Stamps) {
@@ -86,13 +99,26 @@ impl Reader {
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.reader.is_broken() {
+            let why = "the end of this body can be read in more than one way";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)));
+        }
         let before = buf.filled().len();
         let result = Pin::new(&mut this.socket).poll_read(cx, buf);
+        if this.stamps.is_switched() {
+            // Another protocol: what it says is no request, whatever it looks like.
+            return result;
+        }
         let taken = buf.filled().get(before..).unwrap_or_default();
         if !taken.is_empty() {
             this.stamps.rests(false);
             this.stamps.body_moves();
-            this.reader.took(taken, &this.stamps);
+            let good = this.reader.took(taken, &this.stamps);
+            if good == 0 && this.reader.is_broken() {
+                buf.set_filled(before);
+                return Pin::new(this).poll_read(cx, buf);
+            }
+            buf.set_filled(before + good);
         } else if result.is_pending() {
             this.reader.waits(&this.stamps);
         }

@@ -1,5 +1,6 @@
 //! `/check/nginx`: what nginx asks before it passes a request on by itself. 200, 401 or 403, whatever is asked.
 
+use crate::harness::PATIENCE;
 use crate::harness::browser::Answer;
 use crate::harness::browser::Browser;
 use crate::harness::browser::try_fetch;
@@ -10,6 +11,10 @@ use crate::harness::gateway::Place;
 use crate::harness::raw;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 const ALICE: &str = "alice@example.com";
 const BOB: &str = "bob@example.com";
@@ -438,4 +443,33 @@ async fn who_may_not_pass_gets_the_answer_that_the_original_request_deserves() {
     let refused = challenge(&stranger, &nobody, "GET", "/page", html).await.expect(403);
     assert!(!refused.text().contains("trusted_proxies"), "{}", refused.text());
     assert!(stranger.log().contains("trusted_proxies"), "{}", stranger.log());
+}
+
+#[tokio::test]
+async fn nginx_on_a_unix_socket_is_trusted_as_unix_and_nobody_else_with_it() {
+    let head = HEAD.replace("listen = [", "listen = [\"unix:@DIR@/web.sock\", ");
+    let config = format!("trusted_proxies = [\"unix\"]\n{head}{SITES}");
+    let gateway = Gateway::start_with(Place::new(), &config).await;
+    let alice = signed_in(&gateway, ALICE).await;
+    assert_eq!(may(&gateway, &alice, "/").await.status, 403, "by TCP");
+    let question = |more: &str| {
+        format!(
+            "GET /.linkgate/check/nginx HTTP/1.1\r\nhost: linkgate\r\nx-original-url: {}\r\nx-original-method: GET\r\n\
+             {more}connection: close\r\n\r\n",
+            gateway.url("/near/"),
+        )
+    };
+    let ask = async |question: String| {
+        let mut socket = UnixStream::connect(gateway.place.path().join("web.sock")).await.unwrap();
+        socket.write_all(question.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        timeout(PATIENCE, socket.read_to_string(&mut answer)).await.unwrap().unwrap();
+        answer
+    };
+    let answer = ask(question(&format!("cookie: {}\r\n", alice.cookies("localhost")))).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains(ALICE), "{answer}");
+    for (client, status) in [("203.0.113.9", 200), ("198.51.100.7", 401)] {
+        let answer = ask(question(&format!("x-forwarded-for: {client}\r\n"))).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{client}: {answer}");
+    }
 }

@@ -3,6 +3,9 @@
 
 use crate::harness::browser::Browser;
 use crate::harness::eventually;
+use crate::harness::gateway::Gateway;
+use crate::harness::gateway::HEAD;
+use crate::harness::gateway::Place;
 use crate::harness::h2;
 use crate::harness::h2::H2;
 use crate::harness::stage::ALICE;
@@ -20,6 +23,7 @@ use hyper::body::Frame;
 use std::time::Duration;
 use std::time::Instant;
 use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
 
 const SECOND: Duration = Duration::from_secs(1);
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
@@ -100,6 +104,31 @@ async fn signing_out_ends_what_is_open() {
     told_1008(visitor, app).await;
     assert!(out.elapsed() < SECOND, "{:?}", out.elapsed());
     both_ways(&mut stays, &mut stays_app).await;
+}
+
+#[tokio::test]
+async fn it_does_not_matter_which_worker_hears_of_it() {
+    let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = app.local_addr().unwrap();
+    let config = format!(
+        "workers = 4\n{HEAD}[[site]]\nname = \"wiki\"\nurl = \"http://localhost:@PORT@\"\nallow = [\"{ALICE}\"]\n\
+         upstream = \"http://{upstream}\"\n"
+    );
+    let gateway = Gateway::start_with(Place::new(), &config).await;
+    let browser = Browser::new();
+    gateway.sign_in(&browser, ALICE, &gateway.url("/.linkgate/")).await;
+    let (cookie, host) = (browser.cookies("localhost"), format!("localhost:{}", gateway.place.port));
+    let stage = Stage { gateway, app, authority: None, cookie, host };
+    let mut open_ones = Vec::new();
+    for number in 0..60 {
+        open_ones.push(open(&stage, &format!("/{number}")).await);
+    }
+    browser.post_form(&stage.gateway.url("/.linkgate/logout"), &[]).await.expect(303);
+    let out = Instant::now();
+    for (visitor, app) in open_ones {
+        told_1008(visitor, app).await;
+    }
+    assert!(out.elapsed() < SECOND, "{:?}", out.elapsed());
 }
 
 #[tokio::test]

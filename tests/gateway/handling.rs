@@ -78,7 +78,11 @@ async fn ask(gateway: &Gateway, browser: &Browser, target: &str, more: &str) -> 
     let request = format!(
         "GET {target} HTTP/1.1\r\nHost: localhost:{port}\r\nCookie: {cookies}\r\n{more}Connection: close\r\n\r\n"
     );
-    exchange(port, request.as_bytes()).await.status
+    let answer = exchange(port, request.as_bytes()).await;
+    if answer.status != 200 {
+        eprintln!("{target}: {answer:?}");
+    }
+    answer.status
 }
 
 /// What the app saw of the only request since it last forgot.

@@ -1,13 +1,17 @@
 //! WebSockets and whatever else leaves HTTP: who may, how the app is asked, and that no byte is lost or changed.
 
+use crate::harness::authority::Authority;
 use crate::harness::h2::H2;
 use crate::harness::noise;
+use crate::harness::stage::ALICE;
 use crate::harness::stage::Stage;
 use crate::harness::stage::Wire;
 use crate::harness::websocket::ASKING;
 use crate::harness::websocket::KEY;
 use crate::harness::websocket::PROOF;
 use crate::harness::websocket::YES;
+use crate::harness::websocket::agree;
+use crate::harness::websocket::ask_with;
 use crate::harness::websocket::both_ways;
 use crate::harness::websocket::frame;
 use crate::harness::websocket::from_app;
@@ -16,6 +20,15 @@ use crate::harness::websocket::header;
 use crate::harness::websocket::next;
 use crate::harness::websocket::open;
 use crate::harness::websocket::yes_to;
+use rustls::ServerConfig;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject as _;
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::net::UnixListener;
+use tokio_rustls::TlsAcceptor;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -25,7 +38,7 @@ fn status(answer: &str) -> &str {
 
 /// A WebSocket asked for by a page of this origin: what the visitor hears; empty where the app is asked.
 async fn asked_by(stage: &Stage, path: &str, origins: &[&str]) -> String {
-    let lines: String = origins.iter().map(|origin| format!("origin: {origin}\r\n")).collect();
+    let lines: String = origins.iter().flat_map(|origin| ["origin: ", origin, "\r\n"]).collect();
     let mut visitor = stage.visitor().await;
     visitor.say(stage.request(&format!("GET {path}"), &format!("{lines}{ASKING}"))).await;
     tokio::select! {
@@ -428,4 +441,80 @@ async fn hundreds_of_websockets_talk_at_once_and_each_hears_its_own() {
         app.say(from_app(&format!("You are {number}"))).await;
         assert_eq!(next(visitor).await.payload, format!("You are {number}").as_bytes());
     }
+}
+
+#[tokio::test]
+async fn over_http2_a_websocket_keeps_its_connection_in_use() {
+    let stage = Stage::impatient().await;
+    let client = H2::connect(&stage).await;
+    let coming = client.start(client.extended("/"));
+    let mut app = stage.app().await;
+    let asked = app.until("\r\n\r\n").await;
+    app.say(yes_to(&asked, "")).await;
+    let mut visitor = H2::joined(coming.head().await).await;
+    // Connections that ask for nothing are closed after a second; by the fourth ours would have been, too.
+    for _ in 0..4 {
+        both_ways(&mut visitor, &mut app).await;
+        stage.visitor().await.rest().await;
+    }
+    both_ways(&mut visitor, &mut app).await;
+}
+
+#[tokio::test]
+async fn with_tls_on_the_visitors_side_nothing_is_different() {
+    let stage = Stage::secure("http", "").await;
+    let mut visitor = stage.secure_visitor().await;
+    ask_with(&stage, &mut visitor, "https", &stage.cookie, "/").await;
+    let mut app = stage.app().await;
+    agree(&mut visitor, &mut app).await;
+    let large = "large".repeat(100_000);
+    visitor.say(from_visitor(&large)).await;
+    assert!(next(&mut app).await.payload == large.as_bytes());
+    app.say(from_app(&large)).await;
+    assert!(next(&mut visitor).await.payload == large.as_bytes());
+    stage.gateway.run(&["session", "revoke", "--email", ALICE]).await;
+    assert_eq!(next(&mut visitor).await.close().0, 1008);
+    assert_eq!(visitor.rest().await, "");
+    assert_eq!(next(&mut app).await.close().0, 1008);
+}
+
+#[tokio::test]
+async fn an_app_on_a_unix_socket_or_behind_tls_is_spoken_to_likewise() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("app.sock");
+    let unix = UnixListener::bind(&path).unwrap();
+    let stage = Stage::before(&format!("unix:{}", path.display())).await;
+    let mut visitor = stage.visitor().await;
+    ask_with(&stage, &mut visitor, "http", &stage.cookie, "/").await;
+    let mut app = Wire::over(unix.accept().await.unwrap().0).await;
+    agree(&mut visitor, &mut app).await;
+    drop(app);
+    assert_eq!(visitor.rest().await, "");
+
+    let _authority = Authority::make(folder.path(), &["localhost"]);
+    let read = |name: &str| folder.path().join(name);
+    let chain = vec![CertificateDer::from_pem_file(read("site.pem")).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(read("site.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    // It would rather speak HTTP/2, in which there is no `Upgrade`.
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+    let tls = format!("upstream_tls = {{ ca = \"{}\" }}\n", read("ca.pem").display());
+    let stage = Stage::secure_before(&upstream, &tls).await;
+    let mut visitor = stage.secure_visitor().await;
+    ask_with(&stage, &mut visitor, "https", &stage.cookie, "/").await;
+    let shaken = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+    assert_eq!(shaken.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    let mut app = Wire::over(shaken).await;
+    agree(&mut visitor, &mut app).await;
+    drop(app);
+    assert_eq!(visitor.rest().await, "");
 }

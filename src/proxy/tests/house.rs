@@ -1,5 +1,6 @@
 //! A gateway on loopback between a raw visitor and a raw app: every byte is dictated and read by the test.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,7 +16,9 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
@@ -31,6 +34,7 @@ use crate::policy::AllowList;
 use crate::policy::App;
 use crate::policy::Asker;
 use crate::policy::Groups;
+use crate::policy::Handling;
 use crate::policy::Host;
 use crate::policy::IdentityHeaders;
 use crate::policy::Origin;
@@ -41,6 +45,7 @@ use crate::policy::SignIn;
 use crate::policy::Site;
 use crate::policy::Target;
 use crate::policy::Upstream;
+use crate::policy::UpstreamHost;
 use crate::policy::decide;
 use crate::proxy::Connectors;
 use crate::proxy::ForwardError;
@@ -64,7 +69,9 @@ pub(super) struct Plan {
     pub(super) signed_in: bool,
     pub(super) http2: bool,
     /// The upstream, given the port that the app listens on.
-    pub(super) upstream: fn(u16) -> Upstream,
+    pub(super) upstream: Box<dyn Fn(u16) -> Upstream>,
+    /// What the app sees as `Host`.
+    pub(super) host: UpstreamHost,
 }
 
 impl Plan {
@@ -86,7 +93,8 @@ impl Plan {
             identity: IdentityHeaders::Remote,
             signed_in: true,
             http2: false,
-            upstream: |port| Upstream::http("127.0.0.1", port),
+            upstream: Box::new(|port| Upstream::http("127.0.0.1", port)),
+            host: UpstreamHost::Visitor,
         }
     }
 }
@@ -95,6 +103,7 @@ pub(super) struct House {
     app: Option<TcpListener>,
     gateway: SocketAddr,
     pub(super) proxy: Rc<Proxy>,
+    under_way: Rc<Cell<u32>>,
 }
 
 impl House {
@@ -112,10 +121,26 @@ impl House {
         Wire::new(accepted.expect("the proxy opens a connection").unwrap().0)
     }
 
+    /// Where the app listens.
+    pub(super) fn port(&self) -> u16 {
+        self.app.as_ref().unwrap().local_addr().unwrap().port()
+    }
+
     /// Idle connections to the app.
     pub(super) fn idle(&self) -> usize {
         let backends = self.proxy.groups.iter().flat_map(|group| &group.backends);
         backends.map(|backend| backend.shelf.len()).sum()
+    }
+
+    /// Open HTTP/2 connections to the app.
+    pub(super) fn shared(&self) -> usize {
+        let backends = self.proxy.groups.iter().flat_map(|group| &group.backends);
+        backends.map(|backend| backend.lanes.len()).sum()
+    }
+
+    /// Requests that the gateway has no answer's head to yet.
+    pub(super) fn under_way(&self) -> u32 {
+        self.under_way.get()
     }
 
     pub(super) fn app_goes_away(&mut self) {
@@ -135,18 +160,22 @@ impl House {
 }
 
 /// One end of a connection, read as text.
-pub(super) struct Wire {
-    tcp: TcpStream,
+pub(super) struct Wire<S = TcpStream> {
+    socket: S,
     read: Vec<u8>,
 }
 
-impl Wire {
-    fn new(tcp: TcpStream) -> Self {
-        Self { tcp, read: Vec::new() }
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub(super) fn new(socket: S) -> Self {
+        Self { socket, read: Vec::new() }
+    }
+
+    pub(super) fn into_socket(self) -> S {
+        self.socket
     }
 
     pub(super) async fn say(&mut self, text: impl AsRef<[u8]>) {
-        self.tcp.write_all(text.as_ref()).await.unwrap();
+        self.socket.write_all(text.as_ref()).await.unwrap();
     }
 
     /// Everything up to and including `mark`.
@@ -156,7 +185,7 @@ impl Wire {
                 let rest = self.read.split_off(at + mark.len());
                 return String::from_utf8(std::mem::replace(&mut self.read, rest)).unwrap();
             }
-            let n = timeout(PATIENCE, self.tcp.read_buf(&mut self.read)).await;
+            let n = timeout(PATIENCE, self.socket.read_buf(&mut self.read)).await;
             let so_far = String::from_utf8_lossy(&self.read).into_owned();
             let n = n.unwrap_or_else(|_| panic!("{mark:?} never came after {so_far:?}"));
             assert_ne!(n.unwrap(), 0, "hung up before {mark:?}, after {so_far:?}");
@@ -166,9 +195,9 @@ impl Wire {
     /// Everything until the other end hangs up, politely or not.
     pub(super) async fn rest(&mut self) -> String {
         loop {
-            let n = timeout(PATIENCE, self.tcp.read_buf(&mut self.read)).await;
+            let n = timeout(PATIENCE, self.socket.read_buf(&mut self.read)).await;
             if matches!(n.expect("the other end hangs up"), Ok(0) | Err(_)) {
-                return String::from_utf8(std::mem::take(&mut self.read)).unwrap();
+                return String::from_utf8_lossy(&std::mem::take(&mut self.read)).into_owned();
             }
         }
     }
@@ -191,19 +220,60 @@ pub(super) fn in_house(plan: Plan, test: impl AsyncFnOnce(House)) {
         let upstreams = routes.iter().map(|route| route.upstream.as_ref().unwrap());
         plan.settings.connectors = Connectors::of(upstreams).unwrap();
         let proxy = Rc::new(Proxy::new(&plan.settings, &Random::seeded(7)));
-        let (plan, host) = (Rc::new(plan), Rc::new(host));
-        let serving = tokio::task::spawn_local(serve(gateway, Rc::clone(&proxy), plan, host));
-        test(House { app: Some(app), gateway: address, proxy }).await;
+        let (plan, host, under_way) = (Rc::new(plan), Rc::new(host), Rc::default());
+        let serving =
+            tokio::task::spawn_local(serve(gateway, Rc::clone(&proxy), plan, host, Rc::clone(&under_way)));
+        test(House { app: Some(app), gateway: address, proxy, under_way }).await;
         serving.abort();
     });
 }
 
-async fn serve(gateway: TcpListener, proxy: Rc<Proxy>, plan: Rc<Plan>, host: Rc<Host>) {
+/// Waits for what no socket tells.
+pub(super) async fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let waiting = async {
+        while !is() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// Counts a request until its answer begins, or its visitor leaves.
+struct Waiting(Rc<Cell<u32>>);
+
+impl Waiting {
+    fn new(count: &Rc<Cell<u32>>) -> Self {
+        count.set(count.get() + 1);
+        Self(Rc::clone(count))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+async fn serve(
+    gateway: TcpListener,
+    proxy: Rc<Proxy>,
+    plan: Rc<Plan>,
+    host: Rc<Host>,
+    under_way: Rc<Cell<u32>>,
+) {
     while let Ok((tcp, _)) = gateway.accept().await {
         let (proxy, host, http2, signed_in) =
             (Rc::clone(&proxy), Rc::clone(&host), plan.http2, plan.signed_in);
-        let service =
-            service_fn(move |request| answer(Rc::clone(&proxy), Rc::clone(&host), signed_in, request));
+        let under_way = Rc::clone(&under_way);
+        let service = service_fn(move |request| {
+            let waiting = Waiting::new(&under_way);
+            let answer = answer(Rc::clone(&proxy), Rc::clone(&host), signed_in, request);
+            async move {
+                let answer = answer.await;
+                drop(waiting);
+                answer
+            }
+        });
         tokio::task::spawn_local(async move {
             if http2 {
                 let builder = hyper::server::conn::http2::Builder::new(Local);
@@ -300,7 +370,7 @@ fn host(plan: &Plan, port: u16) -> Host {
             upstream: Some(Arc::clone(&upstream)),
             limits: plan.limits.clone(),
             ignore_case: false,
-            handling: crate::policy::Handling::default(),
+            handling: Handling { host: plan.host.clone(), ..Handling::default() },
         })
     };
     let table = IdentityHeaders::Table(vec![("X-My-Name".into(), "{name}".into())]);
@@ -318,5 +388,5 @@ fn host(plan: &Plan, port: u16) -> Host {
         apps: vec![Arc::clone(&app)],
         hosts: vec![origin.clone()],
     };
-    Host { site: Arc::new(site), site_number: 0, origin, app: Some(app) }
+    Host { site: Arc::new(site), origin, app: Some(app) }
 }

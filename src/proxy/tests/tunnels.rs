@@ -18,6 +18,7 @@ use crate::proxy::open::Hold;
 use crate::proxy::open::Order;
 use crate::proxy::open::Tenths;
 use crate::proxy::tunnel::Joined;
+use crate::proxy::tunnel::Running;
 use crate::proxy::way::Scratch;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -206,6 +207,13 @@ fn a_visitor_who_reads_nothing_does_not_keep_the_tunnel_open() {
         let read = rest(&mut ends.visitor).await;
         assert_eq!(read, flood[..16], "what was in the pipe, and then its end");
     });
+}
+
+#[test]
+fn a_tunnel_at_rest_is_small() {
+    // With both sockets, but for what the visitor's connection has on the heap.
+    let size = size_of::<Running<[usize; 2]>>();
+    assert!(size <= 360, "{size} bytes");
 }
 
 #[test]

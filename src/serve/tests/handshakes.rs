@@ -81,7 +81,8 @@ async fn a_second_handshake_is_resumed_by_every_worker_and_after_a_reload_but_ne
             assert_eq!(kind().await, Some(rustls::HandshakeKind::Resumed), "{version:?}");
         }
         let folder = secure.folder.path();
-        let same = ["a", "b"].map(|name| (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key"))));
+        let same =
+            ["a", "b"].map(|name| (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key"))));
         let same = Tls { certificates: same.to_vec() };
         secure.server.swap(Arc::clone(&secure.house), Some(same)).await.unwrap();
         assert_eq!(kind().await, Some(rustls::HandshakeKind::Resumed), "{version:?}");

@@ -173,7 +173,9 @@ async fn what_a_client_may_do_is_announced_and_streams_beyond_it_are_refused() {
     let pairs: Vec<(u16, u32)> = settings
         .payload
         .chunks_exact(6)
-        .map(|pair| (u16::from_be_bytes([pair[0], pair[1]]), u32::from_be_bytes(pair[2..].try_into().unwrap())))
+        .map(|pair| {
+            (u16::from_be_bytes([pair[0], pair[1]]), u32::from_be_bytes(pair[2..].try_into().unwrap()))
+        })
         .collect();
     let limits = Limits::default();
     assert!(pairs.contains(&(3, limits.h2_streams)), "{pairs:?}");
@@ -313,8 +315,7 @@ fn huffman_431() -> [u8; 3] {
 
 #[tokio::test]
 async fn control_frames_are_not_kept_for_a_client_that_reads_no_answer_to_them() {
-    let mut short = Limits::default();
-    short.body_timeout = Duration::from_millis(1500);
+    let short = Limits { body_timeout: Duration::from_millis(1500), ..Limits::default() };
     let secure = secure_with(Vec::new(), short);
     for flood in [frame(PING, 0, 0, &[1; 8]), frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 1])] {
         let mut client = Client::open(&secure, &[]).await;
@@ -332,8 +333,7 @@ async fn control_frames_are_not_kept_for_a_client_that_reads_no_answer_to_them()
 
 #[tokio::test]
 async fn an_answer_that_is_not_taken_ends_alone() {
-    let mut short = Limits::default();
-    short.body_timeout = Duration::from_millis(1500);
+    let short = Limits { body_timeout: Duration::from_millis(1500), ..Limits::default() };
     let secure = secure_with(Vec::new(), short);
     // Each stream may send a thousand bytes, until it is told more.
     let mut client = Client::open(&secure, &[(4, 1000)]).await;

@@ -15,40 +15,11 @@ pub struct Authority {
 impl Authority {
     /// Makes `ca.pem`, and `site.pem` with `site.key` for these names, in the folder.
     pub fn make(folder: &Path, names: &[&str]) -> Arc<Self> {
-        let run = |arguments: &[&str]| {
-            let output = Command::new("openssl").current_dir(folder).args(arguments).output().unwrap();
-            assert!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
-        };
-        let ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
         let mut ca = vec!["req", "-x509", "-days", "2", "-subj", "/CN=Test authority"];
-        ca.extend(ec);
+        ca.extend(EC);
         ca.extend(["-keyout", "ca.key", "-out", "ca.pem"]);
-        run(&ca);
-        let subject = format!("/CN={}", names[0]);
-        let mut request = vec!["req", "-new", "-subj", &subject];
-        request.extend(ec);
-        request.extend(["-keyout", "site.key", "-out", "site.csr"]);
-        run(&request);
-        let alternatives: Vec<String> = names.iter().map(|name| format!("DNS:{name}")).collect();
-        let extensions = format!("subjectAltName={}\n", alternatives.join(","));
-        std::fs::write(folder.join("extensions"), extensions).unwrap();
-        run(&[
-            "x509",
-            "-req",
-            "-days",
-            "2",
-            "-in",
-            "site.csr",
-            "-CA",
-            "ca.pem",
-            "-CAkey",
-            "ca.key",
-            "-CAcreateserial",
-            "-extfile",
-            "extensions",
-            "-out",
-            "site.pem",
-        ]);
+        openssl(folder, &ca);
+        issue(folder, "site", names, "2");
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(folder.join("ca.pem")).unwrap()).unwrap();
         let client =
@@ -63,4 +34,40 @@ impl Authority {
     pub fn client(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.client)
     }
+}
+
+const EC: [&str; 5] = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+
+/// What openssl says on stdout.
+pub fn openssl(folder: &Path, arguments: &[&str]) -> Vec<u8> {
+    let output = Command::new("openssl").current_dir(folder).args(arguments).output().unwrap();
+    assert!(output.status.success(), "openssl: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+/// Has the authority of the folder sign `NAME.pem` with `NAME.key` for these names, for so many days.
+pub fn issue(folder: &Path, name: &str, names: &[&str], days: &str) {
+    let (key, csr, pem) = (format!("{name}.key"), format!("{name}.csr"), format!("{name}.pem"));
+    let subject = format!("/CN={}", names[0]);
+    let mut request = vec!["req", "-new", "-subj", &subject];
+    request.extend(EC);
+    request.extend(["-keyout", &key, "-out", &csr]);
+    openssl(folder, &request);
+    let alternatives: Vec<String> = names.iter().map(|name| format!("DNS:{name}")).collect();
+    std::fs::write(folder.join("extensions"), format!("subjectAltName={}\n", alternatives.join(",")))
+        .unwrap();
+    let ours = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "extensions"];
+    let mut sign = vec!["x509", "-req", "-days", days, "-in", &csr, "-out", &pem];
+    sign.extend(ours);
+    openssl(folder, &sign);
+}
+
+/// Makes `NAME.pem` with `NAME.key`, signed by itself, as `openssl req -x509` does.
+pub fn self_sign(folder: &Path, name: &str, host: &str) {
+    let (key, pem) = (format!("{name}.key"), format!("{name}.pem"));
+    let (subject, extension) = (format!("/CN={host}"), format!("subjectAltName=DNS:{host}"));
+    let mut make = vec!["req", "-x509", "-days", "2", "-subj", &subject, "-addext", &extension];
+    make.extend(EC);
+    make.extend(["-keyout", &key, "-out", &pem]);
+    openssl(folder, &make);
 }

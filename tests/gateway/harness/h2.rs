@@ -21,7 +21,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
-use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsConnector;
@@ -67,16 +66,7 @@ impl H2 {
     /// The stream behind the answer to a CONNECT.
     pub async fn joined(answer: Response<Incoming>) -> Wire {
         let stream = hyper::upgrade::on(answer).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (mut theirs, _) = listener.accept().await.unwrap();
-        theirs.set_nodelay(true).unwrap();
-        tokio::spawn(async move {
-            let mut stream = TokioIo::new(stream);
-            // Either end may break off: the other sees it.
-            let _ = tokio::io::copy_bidirectional(&mut stream, &mut theirs).await;
-        });
-        Wire::new(ours)
+        Wire::over(TokioIo::new(stream)).await
     }
 
     /// Sends it and returns the task that brings the answer; the frames follow through the sender.

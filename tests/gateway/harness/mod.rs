@@ -4,14 +4,17 @@
 pub mod app;
 pub mod authority;
 pub mod browser;
+pub mod frames;
 pub mod gateway;
 pub mod h2;
 pub mod jupyter;
 pub mod letters;
+pub mod nginx;
 pub mod noise;
 pub mod process;
 pub mod program;
 pub mod raw;
+pub mod recorder;
 pub mod smtp;
 pub mod stage;
 pub mod websocket;

@@ -45,6 +45,7 @@ pub async fn exchange(port: u16, bytes: &[u8]) -> RawAnswer {
 
 /// A whole answer on a connection that is kept open is over when nothing follows it; before that we are patient.
 fn quiet(read: &[u8]) -> std::time::Duration {
+    let read = read.strip_prefix(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap_or(read);
     let complete = find(read, b"\r\n\r\n").is_some_and(|end| {
         let head = String::from_utf8_lossy(read.get(..end).unwrap_or_default()).to_ascii_lowercase();
         let length = head

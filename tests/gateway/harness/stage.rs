@@ -10,11 +10,14 @@ use super::gateway::HEAD;
 use super::gateway::Place;
 use serde_json::json;
 use std::sync::Arc;
+use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
 
 pub const ALICE: &str = "alice@example.com";
 /// The host of a stage with TLS.
@@ -59,6 +62,13 @@ impl Stage {
         Self::build(Some(SECURE_HOST), App::Raw(scheme), app).await
     }
 
+    /// With TLS, and a server that waits for requests no longer than a second.
+    pub async fn impatient() -> Self {
+        let limits = "[limits]\nidle_timeout = \"1s\"\nheader_timeout = \"1s\"\n";
+        Self::build_with(|head| head.replace("[limits]\n", limits), Some(SECURE_HOST), App::Raw("http"), "")
+            .await
+    }
+
     /// Before an app of its own, in clear text.
     pub async fn before(upstream: &str) -> Self {
         Self::build(None, App::At(upstream), "").await
@@ -70,6 +80,15 @@ impl Stage {
     }
 
     async fn build(secure: Option<&str>, upstream: App<'_>, more: &str) -> Self {
+        Self::build_with(str::to_owned, secure, upstream, more).await
+    }
+
+    async fn build_with(
+        change: impl Fn(&str) -> String,
+        secure: Option<&str>,
+        upstream: App<'_>,
+        more: &str,
+    ) -> Self {
         let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = match upstream {
             App::Raw(scheme) => format!("{scheme}://{}", app.local_addr().unwrap()),
@@ -81,7 +100,7 @@ impl Stage {
         let listen = if secure.is_some() { "https" } else { "http" };
         let tls =
             secure.map_or("", |_| "[tls]\ncertificate = \"@DIR@/site.pem\"\nkey = \"@DIR@/site.key\"\n");
-        let head = HEAD.replace("http://127.0.0.1:@PORT@", &format!("{listen}://127.0.0.1:@PORT@"));
+        let head = change(HEAD).replace("http://127.0.0.1:@PORT@", &format!("{listen}://127.0.0.1:@PORT@"));
         let config = format!(
             "workers = 1\n{head}{tls}[[site]]\nname = \"wiki\"\nurl = \"{listen}://{name}:@PORT@\"\nallow = [\"{ALICE}\"]\n\
              [[site.app]]\nname = \"wiki\"\nhost = \"{name}\"\nupstream = \"{upstream}\"\n{more}\n"
@@ -114,6 +133,14 @@ impl Stage {
 
     pub async fn visitor(&self) -> Wire {
         Wire::new(TcpStream::connect(("127.0.0.1", self.gateway.place.port)).await.unwrap())
+    }
+
+    /// By HTTP/1.1 over TLS.
+    pub async fn secure_visitor(&self) -> Wire {
+        let config = self.authority.as_ref().expect("a stage with TLS").client();
+        let name = rustls_pki_types::ServerName::try_from(SECURE_HOST).unwrap();
+        let tls = TlsConnector::from(config).connect(name, self.visitor().await.tcp).await.unwrap();
+        Wire::over(tls).await
     }
 
     /// The app's end of the next connection that the gateway opens.
@@ -154,6 +181,19 @@ impl Wire {
     pub fn new(tcp: TcpStream) -> Self {
         tcp.set_nodelay(true).unwrap();
         Self { tcp, read: Vec::new() }
+    }
+
+    /// One end of any stream, by way of a socket.
+    pub async fn over(mut stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut theirs, _) = listener.accept().await.unwrap();
+        theirs.set_nodelay(true).unwrap();
+        tokio::spawn(async move {
+            // Either end may break off: the other sees it.
+            let _ = tokio::io::copy_bidirectional(&mut stream, &mut theirs).await;
+        });
+        Self::new(ours)
     }
 
     pub async fn say(&mut self, text: impl AsRef<[u8]>) {

@@ -57,11 +57,11 @@ pub fn frame(opcode: u8, payload: &[u8], mask: Option<[u8; 4]>) -> Vec<u8> {
     match payload.len() {
         length @ ..126 => bytes.push(bit | u8::try_from(length).unwrap()),
         length @ ..65536 => {
-            bytes.push(bit | 126);
+            bytes.push(bit | 0x7e);
             bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
         }
         length => {
-            bytes.push(bit | 127);
+            bytes.push(bit | 0x7f);
             bytes.extend((length as u64).to_be_bytes());
         }
     }
@@ -110,15 +110,23 @@ pub async fn open(stage: &Stage, path: &str) -> (Wire, Wire) {
 /// The same in the name of who has this cookie.
 pub async fn open_with(stage: &Stage, cookie: &str, path: &str) -> (Wire, Wire) {
     let mut visitor = stage.visitor().await;
-    let host = &stage.host;
-    let head = format!(
-        "GET {path} HTTP/1.1\r\nhost: {host}\r\norigin: http://{host}\r\ncookie: {cookie}\r\n{ASKING}\r\n"
-    );
-    visitor.say(head).await;
+    ask_with(stage, &mut visitor, "http", cookie, path).await;
     let mut app = stage.app().await;
+    agree(&mut visitor, &mut app).await;
+    (visitor, app)
+}
+
+/// Asks for a WebSocket as a page of the app does.
+pub async fn ask_with(stage: &Stage, visitor: &mut Wire, scheme: &str, cookie: &str, path: &str) {
+    let host = &stage.host;
+    let line = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n");
+    visitor.say(format!("{line}origin: {scheme}://{host}\r\ncookie: {cookie}\r\n{ASKING}\r\n")).await;
+}
+
+/// The app is asked, and says yes.
+pub async fn agree(visitor: &mut Wire, app: &mut Wire) {
     app.until("\r\n\r\n").await;
     app.say(YES).await;
     visitor.until("\r\n\r\n").await;
-    both_ways(&mut visitor, &mut app).await;
-    (visitor, app)
+    both_ways(visitor, app).await;
 }

@@ -1,0 +1,333 @@
+//! Visitors who take their time, or come in crowds: everybody else is served meanwhile, and memory stays bounded.
+//! The same with 15,000 idle connections: tests/slow/idle.sh.
+
+use crate::harness::PATIENCE;
+use crate::harness::authority::Authority;
+use crate::harness::eventually;
+use crate::harness::frames::DATA;
+use crate::harness::frames::END_HEADERS;
+use crate::harness::frames::END_STREAM;
+use crate::harness::frames::Frames;
+use crate::harness::frames::HEADERS;
+use crate::harness::frames::RESET;
+use crate::harness::frames::block;
+use crate::harness::gateway::Gateway;
+use crate::harness::gateway::HEAD;
+use crate::harness::gateway::Place;
+use crate::harness::process::resident;
+use crate::harness::raise_file_limit;
+use crate::harness::raw::exchange;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+const HOST: &str = "wiki.localhost";
+
+/// What `/open/large` answers with: more than all buffers on the way hold.
+const LARGE: usize = 32 * 1024 * 1024;
+
+/// An app that answers with a few bytes or with very many, and reads bodies only where it must.
+struct App {
+    port: u16,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl App {
+    async fn start() -> Self {
+        raise_file_limit();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            while let Ok((socket, _)) = listener.accept().await {
+                connections.spawn(serve(socket));
+            }
+        });
+        Self { port, task }
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(mut socket: TcpStream) -> Option<()> {
+    let mut read = Vec::new();
+    loop {
+        while !read.windows(4).any(|end| end == b"\r\n\r\n") {
+            if socket.read_buf(&mut read).await.ok()? == 0 {
+                return None;
+            }
+        }
+        let head = String::from_utf8_lossy(&std::mem::take(&mut read)).into_owned();
+        if head.starts_with("POST") {
+            // Waits for a body that does not come.
+            while socket.read_buf(&mut read).await.ok()? > 0 {
+                read.clear();
+            }
+            return None;
+        }
+        let length = if head.contains(" /open/large ") { LARGE } else { 3 };
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n");
+        socket.write_all(answer.as_bytes()).await.ok()?;
+        let piece = vec![b'x'; 64 * 1024];
+        let mut left = length;
+        while left > 0 {
+            let now = left.min(piece.len());
+            socket.write_all(&piece[..now]).await.ok()?;
+            left -= now;
+        }
+    }
+}
+
+async fn start(app: &App, scheme: &str) -> (Gateway, Arc<Authority>) {
+    let place = Place::new();
+    let authority = Authority::make(place.path(), &[HOST]);
+    let head = HEAD.replace("http://127", &format!("{scheme}://127"));
+    let (rest, limits) = head.split_once("[limits]").unwrap();
+    let tls = match scheme {
+        "https" => "[tls]\ncertificate = \"@DIR@/site.pem\"\nkey = \"@DIR@/site.key\"\n",
+        _ => "",
+    };
+    let config = format!(
+        r#"
+workers = 2
+{rest}{tls}[limits]
+header_timeout = "8s"
+body_timeout = "8s"
+{limits}
+[[site]]
+name = "wiki"
+url = "{scheme}://{HOST}:@PORT@"
+allow = ["alice@example.com"]
+[[site.app]]
+name = "main"
+host = "{HOST}"
+upstream = "http://127.0.0.1:{}"
+access = "public"
+"#,
+        app.port
+    )
+    // A line for each of a thousand connections would be measured with them.
+    .replace("level = \"debug\"", "level = \"warn\"");
+    (Gateway::start_with(place, &config).await, authority)
+}
+
+/// An ordinary visitor, now.
+async fn probe(gateway: &Gateway) {
+    let began = Instant::now();
+    let answer = exchange(gateway.place.port, &get("/open/probe", "Connection: close\r\n")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    // Two cores are shared by many tests; who is held up by the slow waits for their time-out of eight seconds.
+    assert!(began.elapsed() < Duration::from_secs(6), "served after {:?}", began.elapsed());
+}
+
+fn get(path: &str, more: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: {HOST}\r\n{more}\r\n").into_bytes()
+}
+
+/// So that what is made once is not measured with what is made for each.
+async fn warm_up(gateway: &Gateway) -> u64 {
+    for _ in 0..20 {
+        probe(gateway).await;
+    }
+    resident(gateway.pid()).0
+}
+
+/// How many KiB each of `count` has cost; at most `bound`.
+fn assert_each(gateway: &Gateway, before: u64, count: u64, bound: u64) {
+    let after = resident(gateway.pid()).0;
+    let each = after.saturating_sub(before) / count;
+    eprintln!("each of {count} costs {each} KiB ({before} KiB before, {after} KiB now)");
+    assert!(each <= bound, "each of {count} costs {each} KiB, more than {bound} ({before} to {after})");
+}
+
+async fn open(gateway: &Gateway, count: usize, bytes: &[u8]) -> Vec<TcpStream> {
+    let mut open = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut socket = TcpStream::connect(("127.0.0.1", gateway.place.port)).await.unwrap();
+        socket.write_all(bytes).await.unwrap();
+        open.push(socket);
+    }
+    open
+}
+
+/// Reads each to its end; what came.
+async fn ends(open: Vec<TcpStream>) -> Vec<Vec<u8>> {
+    let mut all = Vec::with_capacity(open.len());
+    for mut socket in open {
+        let mut rest = Vec::new();
+        // Cut with bytes under way, a connection may end in a reset.
+        let _ = timeout(PATIENCE, socket.read_to_end(&mut rest)).await.expect("the gateway ends it");
+        all.push(rest);
+    }
+    all
+}
+
+#[tokio::test]
+async fn a_thousand_slow_heads_hold_up_nobody_and_are_cut() {
+    let app = App::start().await;
+    let (gateway, _) = start(&app, "http").await;
+    let before = warm_up(&gateway).await;
+    let began = Instant::now();
+    let mut slow = open(&gateway, 1000, b"GET /open/slow HTTP/1.1\r\nHost: wiki.localhost\r\nX-Slow: ").await;
+    while began.elapsed() < Duration::from_secs(3) {
+        for socket in &mut slow {
+            // A byte now and then does not help.
+            let _ = socket.try_write(b"y");
+        }
+        probe(&gateway).await;
+    }
+    assert_each(&gateway, before, 1000, 48);
+    assert!(ends(slow).await.iter().all(Vec::is_empty), "no answer to half a head");
+    assert!(began.elapsed() < Duration::from_secs(40), "cut after {:?}", began.elapsed());
+    probe(&gateway).await;
+}
+
+#[tokio::test]
+async fn silent_visitors_cost_next_to_nothing_and_are_cut() {
+    let app = App::start().await;
+    let (gateway, _) = start(&app, "https").await;
+    let before = resident(gateway.pid()).0;
+    let silent = open(&gateway, 2000, b"").await;
+    let accepted = || std::fs::read_dir(format!("/proc/{}/fd", gateway.pid())).unwrap().count();
+    eventually("all are accepted", async || (accepted() > 2000).then_some(())).await;
+    assert_each(&gateway, before, 2000, 3);
+    assert!(ends(silent).await.iter().all(Vec::is_empty));
+}
+
+#[tokio::test]
+async fn three_hundred_slow_bodies_hold_up_nobody_and_are_cut() {
+    let app = App::start().await;
+    let (gateway, _) = start(&app, "http").await;
+    let before = warm_up(&gateway).await;
+    let head = format!(
+        "POST /open/slow HTTP/1.1\r\nHost: {HOST}\r\nContent-Length: 10000000\r\n\r\n{}",
+        "x".repeat(1000)
+    );
+    let slow = open(&gateway, 300, head.as_bytes()).await;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(2) {
+        probe(&gateway).await;
+    }
+    assert_each(&gateway, before, 300, 96);
+    for answer in ends(slow).await {
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        assert!(text.is_empty() || text.starts_with("HTTP/1.1 408 "), "{text}");
+    }
+    probe(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_hundred_slow_readers_hold_up_nobody_and_are_cut() {
+    let app = App::start().await;
+    let (gateway, _) = start(&app, "http").await;
+    let before = warm_up(&gateway).await;
+    let slow = open(&gateway, 100, &get("/open/large", "")).await;
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3) {
+        probe(&gateway).await;
+    }
+    assert_each(&gateway, before, 100, 1024);
+    // Cut, although each could go on reading now: what the kernel held is all that comes.
+    eventually("they are cut", async || {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", gateway.pid())).unwrap().count();
+        (descriptors < 90).then_some(())
+    })
+    .await;
+    for rest in ends(slow).await {
+        assert!(rest.starts_with(b"HTTP/1.1 200 ") && rest.len() < LARGE, "{} bytes", rest.len());
+    }
+    probe(&gateway).await;
+}
+
+#[tokio::test]
+async fn slow_readers_over_http2_cost_a_bounded_amount_a_stream_and_each_is_cut_alone() {
+    let app = App::start().await;
+    let (gateway, authority) = start(&app, "https").await;
+    let request =
+        |path| block(&[(":method", "GET"), (":scheme", "https"), (":authority", HOST), (":path", path)]);
+    let connect = || Frames::connect(&authority, HOST, gateway.place.port, &[(4, 1000)]);
+    let mut warm = connect().await;
+    for stream in (1..41).step_by(2) {
+        warm.send(HEADERS, END_HEADERS | END_STREAM, stream, &request("/open/probe")).await;
+        assert_eq!(warm.outcome(stream).await, 200);
+    }
+    let before = resident(gateway.pid()).0;
+    let mut slow = Vec::new();
+    for _ in 0..3 {
+        let mut frames = connect().await;
+        for number in 0..60 {
+            frames.send(HEADERS, END_HEADERS | END_STREAM, 1 + 2 * number, &request("/open/large")).await;
+        }
+        slow.push(frames);
+    }
+    // Each gets a thousand bytes, and says nothing about more.
+    for frames in &mut slow {
+        let mut waiting = 60;
+        while waiting > 0 {
+            let frame = frames.next().await.expect("the connection goes on");
+            assert!(frame.kind != RESET, "before its time: {frame:?}, {waiting} wait");
+            waiting -= usize::from(frame.kind == DATA);
+        }
+    }
+    assert_each(&gateway, before, 180, 160);
+    for frames in &mut slow {
+        let mut open = 60;
+        while open > 0 {
+            let frame = frames.next().await.expect("the connection goes on");
+            open -= usize::from(frame.kind == RESET);
+        }
+        frames.send(HEADERS, END_HEADERS | END_STREAM, 121, &request("/open/probe")).await;
+        assert_eq!(frames.outcome(121).await, 200, "the connection is none the worse for it");
+    }
+}
+
+#[tokio::test]
+async fn two_thousand_idle_connections_cost_little_and_are_all_answered_again() {
+    let app = App::start().await;
+    let (gateway, _) = start(&app, "http").await;
+    let before = warm_up(&gateway).await;
+    let mut idle = Vec::new();
+    // By the hundred, so that not two thousand connections to the app are measured with them.
+    while idle.len() < 2000 {
+        let mut some = open(&gateway, 100, &get("/open/idle", "")).await;
+        for socket in &mut some {
+            answered(socket).await;
+        }
+        idle.extend(some);
+    }
+    for _ in 0..2 {
+        // Parked after two seconds without a request, they give back what they needed: some 30 KiB each.
+        eventually("they cost little", async || {
+            let after = resident(gateway.pid()).0;
+            (after.saturating_sub(before) / 2000 < 8).then_some(())
+        })
+        .await;
+        probe(&gateway).await;
+        for some in idle.chunks_mut(100) {
+            for socket in some.iter_mut() {
+                socket.write_all(&get("/open/again", "")).await.unwrap();
+            }
+            for socket in some {
+                answered(socket).await;
+            }
+        }
+    }
+}
+
+async fn answered(socket: &mut TcpStream) {
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"xxx") {
+        let read = timeout(PATIENCE, socket.read_buf(&mut answer)).await.expect("an answer").unwrap();
+        assert!(read > 0, "closed after {}", String::from_utf8_lossy(&answer));
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+}
