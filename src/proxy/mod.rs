@@ -2,6 +2,7 @@
 //! no session, writes no error page. One [`Proxy`] a worker; nothing here crosses threads.
 
 mod balance;
+mod bell;
 #[cfg(feature = "bench")]
 mod bench;
 mod connect;

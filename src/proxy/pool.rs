@@ -26,21 +26,23 @@ pub(super) struct Shelf {
 
 struct Idle {
     live: Box<Live>,
-    since: Instant,
+    /// Of the first sweep that found it; `None`: none did yet.
+    since: Option<Instant>,
 }
 
 impl Idle {
-    fn is_good(&mut self, max_age: Duration) -> bool {
-        self.since.elapsed() < max_age && self.live.is_free()
+    /// At a sweep.
+    fn is_good(&mut self, now: Instant, max_age: Duration) -> bool {
+        now.duration_since(*self.since.get_or_insert(now)) < max_age && self.live.is_free()
     }
 }
 
 impl Shelf {
     /// The newest connection that is ready; those found broken on the way are closed.
-    pub(super) fn take(&self, sweeper: &Sweeper) -> Option<Box<Live>> {
+    pub(super) fn take(&self) -> Option<Box<Live>> {
         loop {
             let mut newest = self.idle.borrow_mut().pop()?;
-            if newest.is_good(sweeper.max_age) {
+            if newest.live.is_free() {
                 return Some(newest.live);
             }
         }
@@ -76,7 +78,7 @@ impl Sweeper {
         if idle.len() >= self.max_idle {
             idle.remove(0);
         }
-        idle.push(Idle { live, since: Instant::now() });
+        idle.push(Idle { live, since: None });
         drop(idle);
         self.list(backend);
     }
@@ -93,11 +95,12 @@ impl Sweeper {
 
     /// Closes what is too old or was hung up. Returns whether anything is left.
     fn tidy(&self) -> bool {
+        let now = Instant::now();
         let mut listed = self.listed.take();
         listed.retain(|backend| {
             let Some(backend) = backend.upgrade() else { return false };
             let mut idle = backend.shelf.idle.borrow_mut();
-            idle.retain_mut(|idle| idle.is_good(self.max_age));
+            idle.retain_mut(|idle| idle.is_good(now, self.max_age));
             let keep = backend.lanes.tidy(self.max_age) || !idle.is_empty();
             backend.shelf.listed.set(keep);
             keep

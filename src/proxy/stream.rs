@@ -33,7 +33,8 @@ pub struct Stream {
     /// The visitor's body, which may still be flowing.
     flow: Option<Rc<Flow>>,
     patience: Patience,
-    moved: Instant,
+    /// When it was first found that there is no next piece yet; `None`: there was one.
+    waiting: Option<Instant>,
     ended: bool,
 }
 
@@ -47,10 +48,9 @@ impl Stream {
         flow: Option<Rc<Flow>>,
         idle: Duration,
     ) -> Self {
-        let moved = Instant::now();
         let patience = Patience::new(idle);
         let ended = body.is_end_stream();
-        let mut stream = Self { body, link: Some(link), app, flow, patience, moved, ended };
+        let mut stream = Self { body, link: Some(link), app, flow, patience, waiting: None, ended };
         if ended {
             stream.give_back();
         }
@@ -98,7 +98,7 @@ impl Stream {
         if self.link.is_none() {
             return self.fail(ForwardError::Broken("the connection ended within the body".to_owned()));
         }
-        let mut since = self.moved;
+        let mut since = *self.waiting.get_or_insert_with(Instant::now);
         if let Some(flow) = &self.flow {
             if flow.waiting.get() {
                 return Poll::Pending;
@@ -138,7 +138,7 @@ impl Body for Stream {
             }
             Poll::Ready(Some(Err(error))) => self.fail(ForwardError::Broken(chain(&error))),
             Poll::Ready(Some(Ok(frame))) => {
-                self.moved = Instant::now();
+                self.waiting = None;
                 if self.body.is_end_stream() || frame.is_trailers() {
                     self.give_back();
                 }

@@ -7,14 +7,8 @@ use std::io;
 use std::pin::Pin;
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
 use std::task::Context;
 use std::task::Poll;
-use std::task::Wake;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -30,6 +24,7 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 use super::ForwardError;
+use super::bell::Bell;
 use super::connect::Socket;
 use super::patience::Patience;
 use super::upload::Flow;
@@ -38,12 +33,11 @@ use super::upload::Upload;
 /// An open connection with nobody else on it.
 pub(super) struct Live {
     sender: http1::SendRequest<Upload>,
-    connection: Connection,
+    driven: Driven,
     /// Whether a byte came in since the last request was handed over.
     heard: Rc<Cell<bool>>,
-    /// hyper's future must not be polled after its end.
-    ended: bool,
-    bell: Bell,
+    /// For the answers' heads, one after the other.
+    patience: Patience,
 }
 
 /// Why no answer came.
@@ -67,7 +61,8 @@ impl Live {
             .handshake(TokioIo::new(socket))
             .await
             .map_err(|error| ForwardError::broken(&error))?;
-        Ok(Box::new(Self { sender, connection, heard, ended: false, bell: Bell::new() }))
+        let driven = Driven { connection, ended: false, bell: Bell::new() };
+        Ok(Box::new(Self { sender, driven, heard, patience: Patience::new(Duration::MAX) }))
     }
 
     /// Sends a request and waits for the answer's headers, `limit` at most since the request's body last moved.
@@ -79,14 +74,15 @@ impl Live {
     ) -> Result<Response<Incoming>, Unanswered> {
         self.heard.set(false);
         let start = Instant::now();
-        let mut patience = Patience::new(limit);
-        let Self { sender, connection, ended, bell, .. } = self;
-        let mut answer = pin!(sender.try_send_request(request));
+        let Self { sender, driven, patience, .. } = self;
+        patience.set_limit(limit);
+        // The connection is driven right after.
+        let mut answer = pin!(driven.bell.muted(|| sender.try_send_request(request)));
         let outcome = poll_fn(|cx| {
-            if let Poll::Ready(outcome) = pump(connection, ended, bell, cx, |cx| answer.as_mut().poll(cx)) {
+            if let Poll::Ready(outcome) = driven.pump(cx, |cx| answer.as_mut().poll(cx)) {
                 return Poll::Ready(Ok(outcome));
             }
-            if *ended {
+            if driven.ended {
                 return Poll::Ready(Err(ForwardError::Broken("the connection ended".to_owned())));
             }
             if flow.is_some_and(|flow| flow.waiting.get()) {
@@ -114,121 +110,73 @@ impl Live {
         cx: &Context<'_>,
         look: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Poll<T> {
-        pump(&mut self.connection, &mut self.ended, &mut self.bell, cx, look)
+        self.driven.pump(cx, look)
     }
 
     /// Whether the connection has ended, well or not.
     pub(super) const fn is_over(&self) -> bool {
-        self.ended
+        self.driven.ended
     }
 
     /// The bare socket, after the app has switched protocols, and what was read of it beyond the answer.
     pub(super) async fn into_socket(mut self: Box<Self>) -> Result<(Socket, Bytes), ForwardError> {
-        if !self.ended {
-            let end = poll_fn(|cx| self.connection.poll_without_shutdown(cx)).await;
+        let Driven { connection, ended, .. } = &mut self.driven;
+        if !*ended {
+            let end = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
             end.map_err(|error| ForwardError::broken(&error))?;
         }
-        let parts = self.connection.into_parts();
+        let parts = self.driven.connection.into_parts();
         Ok((parts.io.into_inner().socket, parts.read_buf))
     }
 
     /// Whether the connection is whole, quiet and waits for a request: nothing unread, nothing unsent.
     pub(super) fn is_free(&mut self) -> bool {
-        self.bell.muted(|cx| drive(&mut self.connection, &mut self.ended, cx));
-        !self.ended && self.sender.is_ready()
+        self.driven.settle();
+        !self.driven.ended && self.sender.is_ready()
     }
 }
 
-type Connection = http1::Connection<TokioIo<Listening>, Upload>;
+/// A connection, and how it calls whoever holds it.
+struct Driven {
+    connection: http1::Connection<TokioIo<Listening>, Upload>,
+    /// hyper's future must not be polled after its end.
+    ended: bool,
+    bell: Bell,
+}
 
-/// Looks, drives the connection, and looks again. What is looked for comes by nobody but the connection.
-fn pump<T>(
-    connection: &mut Connection,
-    ended: &mut bool,
-    bell: &mut Bell,
-    cx: &Context<'_>,
-    mut look: impl FnMut(&mut Context<'_>) -> Poll<T>,
-) -> Poll<T> {
-    bell.attend(cx);
-    let mut unheard = Context::from_waker(Waker::noop());
-    let found = bell.muted(|cx| {
-        let found = look(&mut unheard);
+impl Driven {
+    /// Looks for something, drives the connection, and looks again. What is looked for comes by nobody else.
+    fn pump<T>(&mut self, cx: &Context<'_>, mut look: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        self.bell.attend(cx);
+        let mut unheard = Context::from_waker(Waker::noop());
+        let Self { connection, ended, bell } = self;
+        // Whoever takes what is there already makes room for more, and comes back for it.
+        let found = bell.aside(|| look(&mut unheard));
         if found.is_ready() {
             return found;
         }
-        drive(connection, ended, cx);
-        look(&mut unheard)
-    });
-    if bell.rang() && found.is_pending() {
-        cx.waker().wake_by_ref();
+        let found = bell.muted(|| {
+            drive(connection, ended, bell);
+            look(&mut unheard)
+        });
+        if found.is_pending() && bell.rang() {
+            cx.waker().wake_by_ref();
+        }
+        found
     }
-    found
+
+    /// Reads and writes what there is, where anything may have happened since the last time.
+    fn settle(&mut self) {
+        let Self { connection, ended, bell } = self;
+        if bell.rang() {
+            bell.muted(|| drive(connection, ended, bell));
+        }
+    }
 }
 
-fn drive(connection: &mut Connection, ended: &mut bool, cx: &mut Context<'_>) {
+fn drive(connection: &mut http1::Connection<TokioIo<Listening>, Upload>, ended: &mut bool, bell: &Bell) {
     if !*ended {
-        *ended = Pin::new(connection).poll(cx).is_ready();
-    }
-}
-
-/// How the connection calls the task that holds it. What it says while that task is looking anyway would only make it
-/// look once more for nothing: two halves of one connection wake each other whenever something passes between them.
-struct Bell {
-    line: Arc<Ring>,
-    /// The line, as hyper takes it.
-    waker: Waker,
-    /// Whom the line calls.
-    task: Option<Waker>,
-}
-
-#[derive(Default)]
-struct Ring {
-    muted: AtomicBool,
-    rang: AtomicBool,
-    task: Mutex<Option<Waker>>,
-}
-
-impl Wake for Ring {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.muted.load(Relaxed) {
-            self.rang.store(true, Relaxed);
-        } else if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
-            task.wake_by_ref();
-        }
-    }
-}
-
-impl Bell {
-    fn new() -> Self {
-        let line = Arc::<Ring>::default();
-        let waker = Waker::from(Arc::clone(&line));
-        Self { line, waker, task: None }
-    }
-
-    /// Calls the task of `cx` from now on.
-    fn attend(&mut self, cx: &Context<'_>) {
-        if self.task.as_ref().is_none_or(|task| !task.will_wake(cx.waker())) {
-            self.task = Some(cx.waker().clone());
-            self.line.task.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.task);
-        }
-    }
-
-    fn muted<T>(&self, look: impl FnOnce(&mut Context<'_>) -> T) -> T {
-        // What was said before is looked at now.
-        self.line.rang.store(false, Relaxed);
-        self.line.muted.store(true, Relaxed);
-        let seen = look(&mut Context::from_waker(&self.waker));
-        self.line.muted.store(false, Relaxed);
-        seen
-    }
-
-    /// Whether it rang while it was muted.
-    fn rang(&self) -> bool {
-        self.line.rang.load(Relaxed)
+        *ended = bell.look(|cx| Pin::new(connection).poll(cx)).is_ready();
     }
 }
 
