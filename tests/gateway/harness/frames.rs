@@ -16,6 +16,7 @@ pub const RESET: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const PING: u8 = 6;
 pub const GOAWAY: u8 = 7;
+pub const WINDOW: u8 = 8;
 
 pub const ACK: u8 = 1;
 pub const END_STREAM: u8 = 1;
@@ -40,7 +41,11 @@ impl Frames {
         let tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         tcp.set_nodelay(true).unwrap();
         let name = rustls_pki_types::ServerName::try_from(name.to_owned()).unwrap();
-        let mut tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+        Self::over(TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap(), settings).await
+    }
+
+    /// On a connection that has agreed to HTTP/2.
+    pub async fn over(mut tls: TlsStream<TcpStream>, settings: &[(u16, u32)]) -> Self {
         tls.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
         // No table: what comes back can be read without remembering anything.
         let settings: Vec<u8> = [(1, 0)]
@@ -51,6 +56,11 @@ impl Frames {
         let mut frames = Self(tls);
         frames.send(SETTINGS, 0, 0, &settings).await;
         frames
+    }
+
+    /// The connection, for whoever reads no frames any more.
+    pub fn into_inner(self) -> TlsStream<TcpStream> {
+        self.0
     }
 
     /// Sends a frame; that the other end may have hung up is seen when reading.
