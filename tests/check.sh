@@ -120,10 +120,13 @@ install_axe() {
 }
 
 install_h2spec() {
-    [ -x "$CHECK/go/bin/h2spec" ] && return 0
+    local wanted=tests/clients/h2spec/go.sum have="$CHECK/go/go.sum"
+    cmp -s "$wanted" "$have" && [ -x "$CHECK/go/bin/h2spec" ] && return 0
     say "building h2spec into .check/go"
-    GOBIN="$CHECK/go/bin" GOPATH="$CHECK/go/path" GOFLAGS=-modcacherw GOTOOLCHAIN=auto \
-        go install github.com/summerwind/h2spec/cmd/h2spec@v2.2.1+incompatible || die "go could not build h2spec"
+    # In the versions that go.mod pins: they build with any Go that Debian has.
+    (cd tests/clients/h2spec && GOBIN="$CHECK/go/bin" GOPATH="$CHECK/go/path" GOFLAGS="-modcacherw -mod=readonly" \
+        go install github.com/summerwind/h2spec/cmd/h2spec) || die "go could not build h2spec"
+    cp "$wanted" "$have" || die "cannot write to .check"
 }
 
 command -v cargo >/dev/null || die "cargo is missing: install a Rust toolchain"

@@ -107,7 +107,7 @@ async fn readable(stamps: &Stamps, poll: impl Fn(&mut Context<'_>) -> Poll<io::R
     poll_fn(|cx| {
         let readable = poll(cx).is_ready();
         match stamps.order() {
-            Order::Cut => Poll::Ready(false),
+            Order::Cut | Order::Abort => Poll::Ready(false),
             // What has arrived is served; who never asked anything may be about to, and is cut a little later.
             Order::Finish if !readable && stamps.is_used() => Poll::Ready(false),
             _ if readable => Poll::Ready(true),
@@ -119,7 +119,7 @@ async fn readable(stamps: &Stamps, poll: impl Fn(&mut Context<'_>) -> Poll<io::R
 
 /// The output of `future`, unless the connection is cut before.
 async fn until_cut<F: Future>(future: F, stamps: &Stamps) -> Option<F::Output> {
-    let cut = poll_fn(|_| if stamps.order() == Order::Cut { Poll::Ready(()) } else { Poll::Pending });
+    let cut = poll_fn(|_| if stamps.order() >= Order::Cut { Poll::Ready(()) } else { Poll::Pending });
     tokio::select! {
         biased;
         () = cut => None,

@@ -55,7 +55,7 @@ pub(super) async fn run<H: Handle>(
                 ending = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }
-            Order::Cut => return Poll::Ready(Some(Ok(()))),
+            Order::Cut | Order::Abort => return Poll::Ready(Some(Ok(()))),
         }
         Pin::new(&mut connection).poll(cx).map(Some)
     })
@@ -67,16 +67,9 @@ pub(super) async fn run<H: Handle>(
             let parts = connection.into_parts()?;
             // Empty lines before the next request may be there; anything else contradicts the stamps.
             let clean = parts.read_buf.iter().all(|byte| matches!(byte, b'\r' | b'\n'));
-            clean.then(|| parts.io.into_inner().into_socket())
+            if clean { parts.io.into_inner().into_socket() } else { None }
         }
-        Some(Ok(())) => {
-            if stamps.is_aborted()
-                && let Some(parts) = connection.into_parts()
-            {
-                parts.io.into_inner().into_socket().0.abort();
-            }
-            None
-        }
+        Some(Ok(())) => None,
         Some(Err(error)) => {
             tracing::debug!(%error, "a connection ended with an error");
             None

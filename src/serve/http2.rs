@@ -65,7 +65,7 @@ pub(super) async fn run<H: Handle>(desk: Desk<H>, socket: Socket, permit: Permit
                 ending = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }
-            Order::Cut => return Poll::Ready(Ok(())),
+            Order::Cut | Order::Abort => return Poll::Ready(Ok(())),
         }
         Pin::new(&mut connection).poll(cx)
     })

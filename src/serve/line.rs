@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::stamps::Stamps;
+use super::stamps::{Order, Stamps};
 use super::takers::Taker;
 use crate::gate;
 
@@ -27,7 +27,7 @@ impl Line {
 
 impl gate::Cut for Stamps {
     fn cut(&self) {
-        self.abort();
+        self.give(Order::Abort);
     }
 }
 

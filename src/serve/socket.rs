@@ -38,9 +38,9 @@ impl Socket {
 }
 
 impl Socket {
-    /// Closes without sending what was written and has not left: the visitor may not have it any more.
-    pub fn abort(self) {
-        let tcp = match &self {
+    /// Has the socket close, when it does, without sending what was written and has not left.
+    pub fn forget_written(&self) {
+        let tcp = match self {
             Self::Tcp(socket) => Some(socket),
             Self::Tls(socket) => Some(socket.get_ref().0),
             Self::Unix(_) => None,

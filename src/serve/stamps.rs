@@ -56,8 +56,6 @@ pub(super) struct Stamps {
     used: AtomicBool,
     /// Whether the connection speaks something else than HTTP by now.
     switched: AtomicBool,
-    /// Whether what was written may be lost.
-    aborted: AtomicBool,
 }
 
 /// What a connection is told, the later the stronger.
@@ -71,6 +69,8 @@ pub(super) enum Order {
     Finish,
     /// End now.
     Cut,
+    /// End now, and let nothing more reach the visitor, not even what was written.
+    Abort,
 }
 
 impl Stamps {
@@ -90,7 +90,6 @@ impl Stamps {
             rests: AtomicBool::new(false),
             used: AtomicBool::new(false),
             switched: AtomicBool::new(false),
-            aborted: AtomicBool::new(false),
         })
     }
 
@@ -181,24 +180,14 @@ impl Stamps {
         self.order.fetch_max(order as u8, Relaxed);
     }
 
-    /// Orders an end at which nothing more reaches the visitor, not even what was written; the caller wakes the task.
-    pub fn abort(&self) {
-        self.aborted.store(true, Relaxed);
-        self.give(Order::Cut);
-    }
-
-    /// Whether what was written may be lost.
-    pub fn is_aborted(&self) -> bool {
-        self.aborted.load(Relaxed)
-    }
-
     /// The strongest order so far.
     pub fn order(&self) -> Order {
         match self.order.load(Relaxed) {
             0 => Order::Nothing,
             1 => Order::Park,
             2 => Order::Finish,
-            _ => Order::Cut,
+            3 => Order::Cut,
+            _ => Order::Abort,
         }
     }
 
@@ -221,8 +210,10 @@ impl Stamps {
     /// What the connection should be told now.
     pub fn verdict(&self, now: u64, limits: &Limits, draining: bool) -> Option<Order> {
         let over = |stamp: &AtomicU64, limit: Duration| passed(stamp.load(Relaxed), now, limit);
+        if over(&self.write_stuck, limits.body_timeout) {
+            return Some(Order::Abort);
+        }
         if (!self.is_busy() && over(&self.head, limits.header_timeout))
-            || over(&self.write_stuck, limits.body_timeout)
             || over(&self.body_stuck, limits.body_timeout)
         {
             return Some(Order::Cut);
@@ -311,7 +302,7 @@ mod tests {
         assert_eq!(at(75_000, &stamps), None);
         assert_eq!(at(75_002, &stamps), Some(Order::Finish));
         stamps.write_waits();
-        assert_eq!(at(105_003, &stamps), Some(Order::Cut));
+        assert_eq!(at(105_003, &stamps), Some(Order::Abort));
     }
 
     #[test]

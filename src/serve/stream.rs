@@ -10,18 +10,19 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::limits::Permit;
 use super::sniff::Sniffer;
 use super::socket::Socket;
-use super::stamps::Stamps;
+use super::stamps::{Order, Stamps};
 
 /// An HTTP/2 preface and the head of the first frame.
 const PREFACE: usize = 24 + 9;
 
-/// A socket with what belongs to its connection; after an upgrade it lives on in the tunnel.
+/// A socket with what belongs to its connection; after an upgrade it lives on in the tunnel. Where what was written may
+/// be lost, it closes without sending it: the kernel would keep megabytes for a visitor that reads nothing, for minutes.
 #[derive(Debug)]
 pub(super) struct Stream {
-    socket: Socket,
+    /// `None` once it was taken out.
+    held: Option<(Socket, Permit)>,
     stamps: Arc<Stamps>,
     reader: Reader,
-    permit: Permit,
 }
 
 #[derive(Debug)]
@@ -34,21 +35,36 @@ impl Stream {
     /// For HTTP/1, from the beginning of a request.
     pub fn http1(socket: Socket, stamps: Arc<Stamps>, permit: Permit) -> Self {
         stamps.found_bad(0);
-        Self {
-            socket,
-            stamps,
-            reader: Reader::Http1 { sniffer: Sniffer::new(), heads: 0, broken: false },
-            permit,
-        }
+        let reader = Reader::Http1 { sniffer: Sniffer::new(), heads: 0, broken: false };
+        Self { held: Some((socket, permit)), stamps, reader }
     }
 
     pub fn http2(socket: Socket, stamps: Arc<Stamps>, permit: Permit) -> Self {
-        Self { socket, stamps, reader: Reader::Http2 { preface_left: PREFACE }, permit }
+        Self { held: Some((socket, permit)), stamps, reader: Reader::Http2 { preface_left: PREFACE } }
     }
 
     /// The socket and the right to it, without what was for HTTP.
-    pub fn into_socket(self) -> (Socket, Permit) {
-        (self.socket, self.permit)
+    pub fn into_socket(mut self) -> Option<(Socket, Permit)> {
+        self.held.take()
+    }
+
+    fn socket(&mut self) -> io::Result<Pin<&mut Socket>> {
+        self.held
+            .as_mut()
+            .map(|(socket, _)| Pin::new(socket))
+            .ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // In another protocol the tunnel sees to a proper end.
+        if self.stamps.order() == Order::Abort
+            && !self.stamps.is_switched()
+            && let Some((socket, _)) = &self.held
+        {
+            socket.forget_written();
+        }
     }
 }
 
@@ -104,7 +120,7 @@ impl AsyncRead for Stream {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, why)));
         }
         let before = buf.filled().len();
-        let result = Pin::new(&mut this.socket).poll_read(cx, buf);
+        let result = this.socket()?.poll_read(cx, buf);
         if this.stamps.is_switched() {
             // Another protocol: what it says is no request, whatever it looks like.
             return result;
@@ -129,7 +145,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.socket).poll_write(cx, buf);
+        let result = this.socket()?.poll_write(cx, buf);
         match &result {
             Poll::Pending => this.stamps.write_waits(),
             Poll::Ready(_) => this.stamps.wrote(),
@@ -139,7 +155,7 @@ impl AsyncWrite for Stream {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.socket).poll_flush(cx);
+        let result = this.socket()?.poll_flush(cx);
         if result.is_pending() {
             this.stamps.write_waits();
         } else {
@@ -150,7 +166,7 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let result = Pin::new(&mut this.socket).poll_shutdown(cx);
+        let result = this.socket()?.poll_shutdown(cx);
         if result.is_pending() {
             this.stamps.write_waits();
         }

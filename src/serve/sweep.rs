@@ -92,7 +92,7 @@ impl Register {
         let draining = shared.is_draining();
         for place in self.0.borrow().taken.iter().flatten() {
             if let Some(order) = place.stamps.verdict(now, &shared.limits, draining) {
-                if order == Order::Cut && !draining {
+                if order >= Order::Cut && !draining {
                     count(&shared.counters.timed_out);
                 }
                 place.give(order);

@@ -1,6 +1,7 @@
 //! What is open ends when the right to it ends: WebSockets, event streams, downloads, uploads and long polls, within one
 //! second, and nobody else's.
 
+use crate::harness::PATIENCE;
 use crate::harness::browser::Browser;
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
@@ -8,6 +9,7 @@ use crate::harness::gateway::HEAD;
 use crate::harness::gateway::Place;
 use crate::harness::h2;
 use crate::harness::h2::H2;
+use crate::harness::process::assert_within_a_second;
 use crate::harness::stage::ALICE;
 use crate::harness::stage::Stage;
 use crate::harness::stage::Wire;
@@ -25,7 +27,6 @@ use std::time::Instant;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
-const SECOND: Duration = Duration::from_secs(1);
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
 const EVENTS: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n6\r\n: hi\n\n\r\n";
 
@@ -88,7 +89,7 @@ async fn a_revoked_sessions_websocket_ends_in_1008_within_a_second_and_nobody_el
     stage.gateway.run(&["session", "revoke", mine_id]).await;
     let revoked = Instant::now();
     told_1008(mine, mine_app).await;
-    assert!(revoked.elapsed() < SECOND, "{:?}", revoked.elapsed());
+    assert_within_a_second(revoked);
     both_ways(&mut others, &mut others_app).await;
 }
 
@@ -102,7 +103,7 @@ async fn signing_out_ends_what_is_open() {
     browser.post_form(&logout, &[]).await.expect(303);
     let out = Instant::now();
     told_1008(visitor, app).await;
-    assert!(out.elapsed() < SECOND, "{:?}", out.elapsed());
+    assert_within_a_second(out);
     both_ways(&mut stays, &mut stays_app).await;
 }
 
@@ -128,7 +129,7 @@ async fn it_does_not_matter_which_worker_hears_of_it() {
     for (visitor, app) in open_ones {
         told_1008(visitor, app).await;
     }
-    assert!(out.elapsed() < SECOND, "{:?}", out.elapsed());
+    assert_within_a_second(out);
 }
 
 #[tokio::test]
@@ -156,7 +157,7 @@ async fn event_streams_downloads_and_long_polls_are_broken_off() {
     for app in [&mut events_app, &mut download_app, &mut poll_app] {
         assert_eq!(app.rest().await, "", "the app sees that nobody listens");
     }
-    assert!(revoked.elapsed() < SECOND, "{:?}", revoked.elapsed());
+    assert_within_a_second(revoked);
 }
 
 #[tokio::test]
@@ -170,7 +171,7 @@ async fn an_upload_under_way_is_broken_off() {
     assert_eq!(app.rest().await, "");
     let answer = visitor.rest().await;
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
-    assert!(revoked.elapsed() < SECOND, "{:?}", revoked.elapsed());
+    assert_within_a_second(revoked);
 }
 
 #[tokio::test]
@@ -189,10 +190,9 @@ async fn a_visitor_who_does_not_read_gets_nothing_more_either() {
     }
     let revoked = revoke(&stage).await;
     app.rest().await;
-    assert!(revoked.elapsed() < SECOND, "{:?}", revoked.elapsed());
+    assert_within_a_second(revoked);
     let got = visitor.rest().await.len() as u64;
     assert!(got < sent, "{got} of {sent} bytes reached the visitor");
-    assert!(revoked.elapsed() < SECOND * 2, "{:?}", revoked.elapsed());
 }
 
 #[tokio::test]
@@ -211,7 +211,7 @@ async fn a_frame_under_way_is_finished_before_the_end_is_told() {
     assert_eq!(visitor.bytes(rest.len()).await, rest);
     assert_eq!(next(&mut visitor).await.close().0, 1008);
     assert_eq!(visitor.rest().await, "");
-    assert!(revoked.elapsed() < SECOND, "{:?}", revoked.elapsed());
+    assert_within_a_second(revoked);
 }
 
 #[tokio::test]
@@ -252,14 +252,14 @@ async fn over_http2_a_websocket_hears_1008_and_other_streams_are_reset() {
 
     let revoked = revoke(&stage).await;
     told_1008(visitor, app).await;
-    let ended = tokio::time::timeout(SECOND, events.frame()).await.expect("an end");
+    let ended = tokio::time::timeout(PATIENCE, events.frame()).await.expect("an end");
     assert!(ended.expect("no proper end").is_err());
     assert_eq!(poll.head().await.status(), 401);
     assert_eq!(upload.head().await.status(), 401);
     for app in [&mut events_app, &mut poll_app, &mut upload_app] {
         assert_eq!(app.rest().await.replace("\r\n", ""), "");
     }
-    assert!(revoked.elapsed() < SECOND, "{:?}", revoked.elapsed());
+    assert_within_a_second(revoked);
     // Nobody's stream on the same connection.
     public_app.say("6\r\n: on\n\n\r\n").await;
     assert_eq!(h2::piece(&mut public).await, ": on\n\n");
@@ -280,7 +280,7 @@ async fn over_http2_a_stream_that_nobody_reads_is_reset_too() {
     }
     let revoked = revoke(&stage).await;
     app.rest().await;
-    assert!(revoked.elapsed() < SECOND, "{:?}", revoked.elapsed());
+    assert_within_a_second(revoked);
     let end = async {
         while let Some(frame) = body.frame().await {
             if frame.is_err() {
@@ -289,7 +289,8 @@ async fn over_http2_a_stream_that_nobody_reads_is_reset_too() {
         }
         false
     };
-    assert!(tokio::time::timeout(SECOND, end).await.expect("an end"), "no proper end");
+    assert!(tokio::time::timeout(PATIENCE, end).await.expect("an end"), "no proper end");
+    assert_within_a_second(revoked);
 }
 
 #[tokio::test]
@@ -316,20 +317,20 @@ async fn a_reload_that_takes_rights_away_ends_what_is_open_and_any_other_does_no
     reload(&stage, |config| config.replace("access = \"public\"", "access = \"deny\"")).await;
     let taken = Instant::now();
     assert_eq!(nobody.rest().await, "");
-    assert!(taken.elapsed() < SECOND, "{:?}", taken.elapsed());
+    assert_within_a_second(taken);
     both_ways(&mut private, &mut private_app).await;
 
     reload(&stage, |config| config.replace("\"/private/\"", "\"/private/\"\nupgrades = []")).await;
     let taken = Instant::now();
     told_1008(private, private_app).await;
-    assert!(taken.elapsed() < SECOND, "{:?}", taken.elapsed());
+    assert_within_a_second(taken);
     both_ways(&mut rest, &mut rest_app).await;
 
     reload(&stage, |config| config.replace(&format!("allow = [\"{ALICE}\"]"), "allow = [\"@example.org\"]"))
         .await;
     let taken = Instant::now();
     told_1008(rest, rest_app).await;
-    assert!(taken.elapsed() < SECOND, "{:?}", taken.elapsed());
+    assert_within_a_second(taken);
 }
 
 #[tokio::test]
@@ -359,7 +360,7 @@ async fn a_group_taken_away_ends_what_the_app_was_told_of_and_one_given_does_not
     told_1008(visitor, app).await;
     assert_eq!(events.rest().await, "");
     assert_eq!(events_app.rest().await, "");
-    assert!(taken.elapsed() < SECOND, "{:?}", taken.elapsed());
+    assert_within_a_second(taken);
 }
 
 #[tokio::test]
@@ -371,7 +372,7 @@ async fn ending_all_sessions_and_rotating_keys_at_once_end_what_is_open() {
         stage.gateway.run(command).await;
         let taken = Instant::now();
         told_1008(visitor, app).await;
-        assert!(taken.elapsed() < SECOND, "{command:?}: {:?}", taken.elapsed());
+        assert_within_a_second(taken);
     }
     let browser = other_session(&stage).await;
     let (mut visitor, mut app) = open_with(&stage, &browser.cookies("localhost"), "/").await;
@@ -387,7 +388,7 @@ async fn on_a_public_route_who_was_named_is_cut_and_who_was_not_is_not() {
     let (mut nobody, mut nobody_app) = open_with(&stage, "x=1", "/public/").await;
     let revoked = revoke(&stage).await;
     told_1008(named, named_app).await;
-    assert!(revoked.elapsed() < SECOND, "{:?}", revoked.elapsed());
+    assert_within_a_second(revoked);
     both_ways(&mut nobody, &mut nobody_app).await;
 }
 
@@ -405,12 +406,12 @@ async fn any_other_protocol_is_closed_without_a_word() {
     let revoked = revoke(&stage).await;
     assert_eq!(visitor.rest().await, "");
     assert_eq!(app.rest().await, "");
-    assert!(revoked.elapsed() < SECOND, "{:?}", revoked.elapsed());
+    assert_within_a_second(revoked);
 }
 
 #[tokio::test]
 async fn a_websocket_in_which_nothing_moves_is_closed_and_a_busy_one_is_not() {
-    let stage = Stage::with("[[site.app.route]]\npath = \"/short/\"\nidle_timeout = \"2s\"\n").await;
+    let stage = Stage::with("[[site.app.route]]\npath = \"/short/\"\nidle_timeout = \"4s\"\n").await;
     let (mut busy, mut busy_app) = open(&stage, "/short/busy").await;
     let begun = Instant::now();
     let (mut idle, mut idle_app) = open(&stage, "/short/idle").await;
@@ -421,7 +422,7 @@ async fn a_websocket_in_which_nothing_moves_is_closed_and_a_busy_one_is_not() {
         }
     };
     assert_eq!(end.close(), (1001, "idle for too long".to_owned()));
-    assert!(begun.elapsed() >= SECOND * 2, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= Duration::from_secs(4), "{:?}", begun.elapsed());
     assert_eq!(next(&mut idle_app).await.close().0, 1001);
     both_ways(&mut busy, &mut busy_app).await;
 }

@@ -16,6 +16,7 @@ pub const RESET: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const PING: u8 = 6;
 pub const GOAWAY: u8 = 7;
+pub const WINDOW: u8 = 8;
 
 pub const ACK: u8 = 1;
 pub const END_STREAM: u8 = 1;
@@ -40,7 +41,11 @@ impl Frames {
         let tcp = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         tcp.set_nodelay(true).unwrap();
         let name = rustls_pki_types::ServerName::try_from(name.to_owned()).unwrap();
-        let mut tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+        Self::over(TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap(), settings).await
+    }
+
+    /// On a connection that has agreed to HTTP/2.
+    pub async fn over(mut tls: TlsStream<TcpStream>, settings: &[(u16, u32)]) -> Self {
         tls.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
         // No table: what comes back can be read without remembering anything.
         let settings: Vec<u8> = [(1, 0)]
@@ -53,11 +58,21 @@ impl Frames {
         frames
     }
 
+    /// The connection, for whoever reads no frames any more.
+    pub fn into_inner(self) -> TlsStream<TcpStream> {
+        self.0
+    }
+
     /// Sends a frame; that the other end may have hung up is seen when reading.
     pub async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let frame = [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat();
-        let _ = timeout(PATIENCE, self.0.write_all(&frame)).await.expect("the gateway reads");
+        let write = async {
+            self.0.write_all(&frame).await?;
+            // TLS keeps what the socket does not take at once.
+            self.0.flush().await
+        };
+        let _ = timeout(PATIENCE, write).await.expect("the gateway reads");
     }
 
     /// The next frame; `None` at the end. Settings and pings are answered.
