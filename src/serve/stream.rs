@@ -179,7 +179,7 @@ impl AsyncWrite for Stream {
         if result.is_pending() {
             this.stamps.write_waits();
         } else {
-            this.stamps.flushed();
+            this.stamps.wrote();
         }
         result
     }

@@ -344,6 +344,39 @@ async fn nothing_is_kept_for_a_slow_reader_that_was_cut_whatever_it_speaks() {
 }
 
 #[tokio::test]
+async fn a_form_of_ours_that_never_ends_is_given_up() {
+    let app = App::start().await;
+    let ((plain, _), (secure, authority)) = tokio::join!(start(&app, "http"), start(&app, "https"));
+    let origin = format!("http://{HOST}:{}", plain.place.port);
+    let head = format!("POST /.linkgate/login HTTP/1.1\r\nHost: {HOST}\r\nOrigin: {origin}\r\n");
+    let form = async |rest: &str| {
+        let mut socket = connect(&plain).await;
+        socket.write_all(format!("{head}{rest}").as_bytes()).await.unwrap();
+        let text = String::from_utf8_lossy(&end(socket).await.0).into_owned();
+        assert!(text.starts_with("HTTP/1.1 408 ") && text.contains("too-slow"), "{rest:?}: {text}");
+    };
+    let stream = async {
+        let mut frames = Frames::connect(&authority, HOST, secure.place.port, &[]).await;
+        let origin = format!("https://{HOST}:{}", secure.place.port);
+        let head = [
+            (":method", "POST"),
+            (":scheme", "https"),
+            (":authority", HOST),
+            (":path", "/.linkgate/login"),
+            ("origin", &origin),
+        ];
+        frames.send(HEADERS, END_HEADERS, 1, &block(&head)).await;
+        frames.send(DATA, 0, 1, b"email=").await;
+        assert_eq!(frames.outcome(1).await, 408);
+    };
+    tokio::join!(
+        form("Transfer-Encoding: chunked\r\n\r\n6\r\nemail=\r\n"),
+        form("Content-Length: 50\r\n\r\nemail="),
+        stream
+    );
+}
+
+#[tokio::test]
 async fn slow_readers_over_http2_cost_a_bounded_amount_a_stream_and_each_is_cut_alone() {
     let app = App::start().await;
     let (gateway, authority) = start(&app, "https").await;
