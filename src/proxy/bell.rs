@@ -58,6 +58,13 @@ impl Bell {
         }
     }
 
+    /// Calls nobody until somebody attends again: who did may be long gone, and would be kept in memory.
+    pub(super) fn leave(&mut self) {
+        if self.task.take().is_some() {
+            self.line.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+    }
+
     /// Does what is followed by a look: nobody needs to be called for it.
     pub(super) fn muted<T>(&self, act: impl FnOnce() -> T) -> T {
         self.line.muted.store(true, Relaxed);

@@ -33,6 +33,7 @@ struct Idle {
 impl Idle {
     /// At a sweep.
     fn is_good(&mut self, now: Instant, max_age: Duration) -> bool {
+        self.live.rest();
         now.duration_since(*self.since.get_or_insert(now)) < max_age && self.live.is_free()
     }
 }

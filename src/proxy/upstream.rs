@@ -129,6 +129,11 @@ impl Live {
         Ok((parts.io.into_inner().socket, parts.read_buf))
     }
 
+    /// Nobody waits for it for the time being.
+    pub(super) fn rest(&mut self) {
+        self.driven.bell.leave();
+    }
+
     /// Whether the connection is whole, quiet and waits for a request: nothing unread, nothing unsent.
     pub(super) fn is_free(&mut self) -> bool {
         self.driven.settle();
