@@ -67,7 +67,12 @@ impl Frames {
     pub async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let frame = [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat();
-        let _ = timeout(PATIENCE, self.0.write_all(&frame)).await.expect("the gateway reads");
+        let write = async {
+            self.0.write_all(&frame).await?;
+            // TLS keeps what the socket does not take at once.
+            self.0.flush().await
+        };
+        let _ = timeout(PATIENCE, write).await.expect("the gateway reads");
     }
 
     /// The next frame; `None` at the end. Settings and pings are answered.
