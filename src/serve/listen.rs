@@ -226,7 +226,7 @@ pub(super) fn bind(listen: &[Listen], inherited: &Inherited, workers: usize) -> 
 fn clones(socket: &Accepts, workers: usize) -> io::Result<Vec<Accepts>> {
     socket.set_nonblocking()?;
     if let Accepts::Tcp(tcp) = socket {
-        for_visitors(SockRef::from(tcp))?;
+        for_visitors(&SockRef::from(tcp))?;
     }
     (0..workers).map(|_| socket.try_clone()).collect()
 }
@@ -264,12 +264,12 @@ fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
     }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    for_visitors(SockRef::from(&socket))?;
+    for_visitors(&SockRef::from(&socket))?;
     Ok(socket)
 }
 
 /// What every accepted connection inherits from its listener.
-fn for_visitors(socket: SockRef<'_>) -> io::Result<()> {
+fn for_visitors(socket: &SockRef<'_>) -> io::Result<()> {
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
     socket.set_tcp_notsent_lowat(UNSENT_BYTES)
 }
