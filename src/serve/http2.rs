@@ -43,6 +43,7 @@ pub(super) async fn run<H: Handle>(desk: Desk<H>, socket: Socket, permit: Permit
     let executor = LocalExecutor {
         shared: Arc::clone(&core.shared),
         takers: Rc::clone(&core.takers),
+        stamps: Arc::clone(&stamps),
         next: Rc::default(),
     };
     let desk = Rc::new(desk);

@@ -1,5 +1,5 @@
 //! HTTP/2 answers that wait for their visitor: a stream's window can stay shut while its connection lives, so each
-//! stream is watched by itself. Ends streams; never connections.
+//! stream is watched by itself. Ends streams; what outlives its stream's task is the connection's matter.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -9,8 +9,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use super::guard::Caught;
+use super::leftovers::Leftover;
+use super::leftovers::Leftovers;
 use super::limits::Shared;
 use super::limits::count;
+use super::stamps::Stamps;
 use super::stamps::passed;
 
 /// How one answer is taken.
@@ -20,6 +23,10 @@ pub(super) struct Taker {
     waits: Cell<u64>,
     listed: Cell<bool>,
     cut: Cell<bool>,
+    /// Pieces handed out that are not yet gone.
+    kept: Cell<u32>,
+    /// Once the task has ended with some of them kept.
+    left: RefCell<Option<Leftover>>,
 }
 
 impl Taker {
@@ -36,6 +43,35 @@ impl Taker {
     /// A piece of the answer was handed out.
     pub fn has(&self, now: u64) {
         self.waits.set(now);
+    }
+
+    /// The task is over; what is kept of its answer is watched from now on with the connection.
+    fn ends(&self, stamps: &Arc<Stamps>) {
+        self.waits.set(0);
+        if self.kept.get() > 0 {
+            *self.left.borrow_mut() = Some(Leftovers::enter(stamps));
+        }
+    }
+}
+
+/// Marks a piece of an answer as kept until it is dropped.
+#[derive(Debug)]
+pub(super) struct Kept(Rc<Taker>);
+
+impl Kept {
+    pub fn new(taker: &Rc<Taker>) -> Self {
+        taker.kept.set(taker.kept.get().saturating_add(1));
+        Self(Rc::clone(taker))
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let left = self.0.kept.get().saturating_sub(1);
+        self.0.kept.set(left);
+        if left == 0 {
+            drop(self.0.left.take());
+        }
     }
 }
 
@@ -71,6 +107,7 @@ impl Takers {
 pub(super) struct LocalExecutor {
     pub shared: Arc<Shared>,
     pub takers: Rc<Takers>,
+    pub stamps: Arc<Stamps>,
     /// The taker of the request handed to the service last: hyper starts its task right after.
     pub next: Rc<RefCell<Option<Rc<Taker>>>>,
 }
@@ -79,7 +116,8 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
     fn execute(&self, task: F) {
         let task = Caught::new(task, &self.shared);
         let taker = self.next.borrow_mut().take().unwrap_or_default();
-        drop(tokio::task::spawn_local(Watched { task, taker, takers: Rc::clone(&self.takers) }));
+        let (takers, stamps) = (Rc::clone(&self.takers), Arc::clone(&self.stamps));
+        drop(tokio::task::spawn_local(Watched { task, taker, takers, stamps }));
     }
 }
 
@@ -88,6 +126,7 @@ struct Watched<F> {
     task: Caught<F>,
     taker: Rc<Taker>,
     takers: Rc<Takers>,
+    stamps: Arc<Stamps>,
 }
 
 impl<F: Future> Future for Watched<F> {
@@ -99,7 +138,7 @@ impl<F: Future> Future for Watched<F> {
             return Poll::Ready(());
         }
         if Pin::new(&mut self.task).poll(cx).is_ready() {
-            self.taker.asks();
+            self.taker.ends(&self.stamps);
             return Poll::Ready(());
         }
         if self.taker.waits.get() != 0 {

@@ -386,3 +386,36 @@ async fn an_answer_that_is_not_taken_ends_alone() {
     assert_eq!(secure.server.counters().timed_out.load(Relaxed), 3);
     secure.server.drain().await;
 }
+
+#[tokio::test]
+async fn a_visitor_that_leaves_the_ends_of_answers_with_us_loses_the_connection() {
+    let short = Limits { body_timeout: Duration::from_millis(1500), ..Limits::default() };
+    let secure = secure_with(Vec::new(), short);
+    // One byte of each answer is taken: all of it counts as sent then, and waits with us.
+    let mut client = Client::open(&secure, &[(4, 1)]).await;
+    for stream in [1, 3, 5] {
+        client.ask(stream, "/a", true).await;
+        assert_eq!(client.wait(DATA, stream).await.payload.len(), 1);
+    }
+    let end = async {
+        while let Some(frame) = client.next().await {
+            assert_eq!(frame.kind, PING, "{frame:?}");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), end).await.expect("an end");
+    assert_eq!(secure.server.counters().timed_out.load(Relaxed), 1);
+
+    // Nobody is the worse for a window of one byte who widens it in time.
+    let mut client = Client::open(&secure, &[(4, 1)]).await;
+    let (began, mut stream) = (Instant::now(), 1);
+    while began.elapsed() < Duration::from_secs(5) {
+        client.ask(stream, "/a", true).await;
+        client.wait(DATA, stream).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        client.send(WINDOW, 0, stream, &1000_u32.to_be_bytes()).await;
+        assert_eq!(client.wait(DATA, stream).await.flags & END_STREAM, END_STREAM);
+        stream += 2;
+    }
+    assert_eq!(secure.server.counters().timed_out.load(Relaxed), 1);
+    secure.server.drain().await;
+}
