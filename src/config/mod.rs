@@ -136,6 +136,9 @@ fn whole(root: &Reader<'_>, file: &Path) -> Loaded {
                 reader.wrong("url", what, "a host belongs to one site: give this one hosts of its own");
             }
         }
+        if trusted_proxies.is_empty() {
+            guarded(&reader, &site);
+        }
         names.push(site.site.name.clone());
         let owner = &site.site.name;
         hosts.extend(site.site.hosts.iter().map(|host| (host.host().to_owned(), owner.clone())));
@@ -175,6 +178,18 @@ fn whole(root: &Reader<'_>, file: &Path) -> Loaded {
     };
     together(root, &loaded);
     loaded
+}
+
+/// Checks are answered to trusted peers only: without any, everybody would be refused, and nobody would know why.
+fn guarded(reader: &Reader<'_>, site: &SiteSettings) {
+    let Some(app) = site.site.apps.iter().find(|app| app.is_guarded()) else { return };
+    let what = format!(
+        "{} has no upstream, so another proxy asks who may pass, and no peer is trusted to ask",
+        app.origin.host()
+    );
+    let cure = "add trusted_proxies = [\"127.0.0.1\"], the address of that proxy, at the top of the file; \
+                or name the upstream that linkgate forwards to";
+    reader.wrong("upstream", what, cure);
 }
 
 /// What is wrong only in company.

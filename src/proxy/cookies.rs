@@ -14,7 +14,7 @@ const REMOVED: [&str; 4] = ["alt-svc", "nel", "report-to", "reporting-endpoints"
 const CLEAR_SITE_DATA: &str = "clear-site-data";
 
 /// Takes our cookies out of a request and joins several `Cookie` headers into one (RFC 9113 §8.2.3).
-pub(super) fn clean_request(headers: &mut HeaderMap, names: &CookieNames) {
+pub fn clean_request(headers: &mut HeaderMap, names: &CookieNames) {
     let mut lines = headers.get_all(header::COOKIE).iter();
     let Some(first) = lines.next() else { return };
     let several = lines.next().is_some();

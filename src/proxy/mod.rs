@@ -56,6 +56,7 @@ use hyper::ext::ReasonPhrase;
 
 pub use connectors::ConnectorError;
 pub use connectors::Connectors;
+pub use cookies::clean_request;
 pub use error::ForwardError;
 pub use handling::{basic_user, kept_from_answers, kept_from_requests, stripped};
 pub use health::Checks;

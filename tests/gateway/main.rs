@@ -6,6 +6,7 @@ mod harness;
 mod activation;
 mod apps_page;
 mod attacks;
+mod check_forward;
 mod check_nginx;
 mod clients_grpc;
 mod clients_jupyter;
