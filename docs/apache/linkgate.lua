@@ -37,12 +37,14 @@ local shown = {
 }
 -- What of linkgate's answer is not for the visitor: Apache frames it anew.
 local framing = { "connection", "content-length", "keep-alive", "transfer-encoding" }
+-- What a visitor may call a matter of this connection alone (`Connection: Remote-User` would take out what we say).
+local hops = { "close", "http2-settings", "keep-alive", "te", "upgrade" }
 local function set(list)
     local found = {}
     for _, name in ipairs(list) do found[name] = true end
     return found
 end
-names, shown, framing = set(names), set(shown), set(framing)
+names, shown, framing, hops = set(names), set(shown), set(framing), set(hops)
 
 -- A name as CGI and its kin see it: X_Forwarded_User is X-Forwarded-User to them.
 local function fold(name)
@@ -59,6 +61,14 @@ local function reserved(name)
         if folded == fold(own) then return true end
     end
     return false
+end
+
+local function of_this_hop(value)
+    local kept = {}
+    for token in value:gmatch("[^,%s]+") do
+        if hops[token:lower()] then kept[#kept + 1] = token end
+    end
+    return table.concat(kept, ", ")
 end
 
 local function refuse(r, status, text)
@@ -82,6 +92,10 @@ function ask(r)
         local lower = name:lower()
         if reserved(name) then
             r.headers_in[name] = nil
+        elseif lower == "connection" then
+            local kept = of_this_hop(value)
+            r.headers_in[name] = nil
+            if kept ~= "" then r.headers_in[name] = kept end
         elseif shown[lower] or lower:sub(1, 4) == "sec-" or lower:sub(1, 15) == "access-control-" then
             question[lower] = value
         end

@@ -32,13 +32,15 @@ local shown = {
 }
 -- What of linkgate's answer is not for the visitor: HAProxy frames it anew.
 local framing = { "connection", "content-length", "keep-alive", "transfer-encoding" }
+-- What a visitor may call a matter of this connection alone (`Connection: Remote-User` would take out what we say).
+local hops = { "close", "http2-settings", "keep-alive", "te", "upgrade" }
 
 local function set(list)
     local found = {}
     for _, name in ipairs(list) do found[name] = true end
     return found
 end
-names, shown, framing = set(names), set(shown), set(framing)
+names, shown, framing, hops = set(names), set(shown), set(framing), set(hops)
 
 -- A name as CGI and its kin see it: X_Forwarded_User is X-Forwarded-User to them.
 local function fold(name)
@@ -55,6 +57,14 @@ local function reserved(name)
         if folded == fold(own) then return true end
     end
     return false
+end
+
+local function of_this_hop(value)
+    local kept = {}
+    for token in value:gmatch("[^,%s]+") do
+        if hops[token:lower()] then kept[#kept + 1] = token end
+    end
+    return table.concat(kept, ", ")
 end
 
 core.register_action("linkgate", { "http-req" }, function(txn, linkgate)
@@ -74,6 +84,13 @@ core.register_action("linkgate", { "http-req" }, function(txn, linkgate)
     for name, values in pairs(http:req_get_headers()) do
         if reserved(name) then
             http:req_del_header(name)
+        elseif name == "connection" then
+            local kept = {}
+            for i = 0, #values do kept[i + 1] = of_this_hop(values[i]) end
+            http:req_del_header(name)
+            for _, value in ipairs(kept) do
+                if value ~= "" then http:req_add_header(name, value) end
+            end
         elseif shown[name] or name:sub(1, 4) == "sec-" or name:sub(1, 15) == "access-control-" then
             question[name] = {}
             for i = 0, #values do question[name][i + 1] = values[i] end
