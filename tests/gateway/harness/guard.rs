@@ -10,7 +10,6 @@ use super::gateway::Gateway;
 use super::gateway::HEAD;
 use super::gateway::Place;
 use super::stage::Wire;
-use std::os::unix::fs::PermissionsExt as _;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
@@ -115,7 +114,7 @@ impl Guard {
     async fn build(kind: Kind, app: &str, session: &str, upstream: &str) -> Self {
         let (place, port) = (Place::new(), free_port());
         // Some proxies become another user before they read all their files.
-        std::fs::set_permissions(place.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let authority = Authority::make(place.path(), &[HOST, OTHER]);
         let config = format!(
             r#"trusted_proxies = ["127.0.0.1"]

@@ -26,7 +26,7 @@ const IDENTITY: [&str; 5] =
 /// One test a promise, for this kind of proxy.
 macro_rules! promises {
     ($kind:expr) => {
-        crate::harness::promises::promises!($kind:
+        crate::harness::promises::promises!($kind;
             a_person_signs_in_and_comes_back_to_the_very_address,
             the_app_learns_who_it_is_and_nothing_of_the_session,
             no_spelling_of_an_identity_reaches_the_app,
@@ -43,7 +43,7 @@ macro_rules! promises {
             a_renewed_cookie_reaches_the_browser
         );
     };
-    ($kind:expr: $($name:ident),+) => {
+    ($kind:expr; $($name:ident),+) => {
         $(#[tokio::test]
         async fn $name() {
             crate::harness::promises::$name($kind).await;
@@ -89,12 +89,12 @@ pub async fn the_app_learns_who_it_is_and_nothing_of_the_session(kind: Kind) {
     let guard = Guard::before(kind, &app).await;
     let alice = guard.signed_in(ALICE).await;
     alice.set_cookie(HOST, "theme", "dark");
-    alice.set_cookie(HOST, "linkgate", "an-app-s-own");
+    alice.set_cookie(HOST, "lang", "\"de\"");
     alice.visit(&guard.url("/second")).await.expect(200);
     let seen = app.request("/second").await;
     is_alice(&seen);
     let cookies = seen.header("cookie");
-    assert!(cookies.contains("theme=dark") && cookies.contains("linkgate=an-app-s-own"), "{cookies}");
+    assert!(cookies.contains("theme=dark") && cookies.contains("lang=\"de\""), "{cookies}");
     assert!(!cookies.contains("__Host-linkgate="), "{cookies}");
     assert_eq!(seen.header("x-forwarded-proto"), "https");
     assert_eq!(seen.header("host"), format!("{HOST}:{}", guard.port));
@@ -314,7 +314,7 @@ pub async fn no_odd_address_leads_around_a_rule(kind: Kind) {
     // A path that every rule allows arrives as it was written.
     app.forget();
     let alice = guard.signed_in(ALICE).await;
-    for path in ["/a%2Fb", "/a%20b;c=d", "/%C3%BC/~x'()"] {
+    for path in ["/a%20b/c=d", "/%C3%BC/~x'()"] {
         alice.visit(&guard.url(path)).await.expect(200);
         assert!(app.seen().iter().any(|seen| seen.target == path), "{path}: {:?}", app.seen().last());
     }
@@ -472,28 +472,35 @@ pub async fn nobody_passes_while_linkgate_is_away(kind: Kind) {
 pub async fn a_renewed_cookie_reaches_the_browser(kind: Kind) {
     let app = App::start().await;
     let address = app.url();
-    // Due for renewal after a tenth of this.
-    let guard = Guard::with(kind, address.trim_start_matches("http://"), "idle = \"20s\"").await;
+    // Due after a tenth of this.
+    let guard = Guard::with(kind, address.trim_start_matches("http://"), "idle = \"1m\"").await;
     let alice = guard.signed_in(ALICE).await;
-    let first = alice.cookie(HOST, SESSION);
-    let answer = eventually("the session is carried on", async || {
-        let answer = alice.visit(&guard.url("/page")).await.expect(200);
-        (alice.cookie(HOST, SESSION) != first).then_some(answer)
+    let first = alice.cookies(HOST);
+    let renewed = eventually("the session is carried on", async || {
+        // The app sets cookies of its own, one of them in our name.
+        let asking = guard.browser();
+        first.split("; ").filter_map(|cookie| cookie.split_once('=')).for_each(|(name, value)| {
+            asking.set_cookie(HOST, name, value);
+        });
+        let answer = asking.visit(&guard.url("/cookies")).await.expect(200);
+        let all: Vec<String> = answer
+            .headers
+            .get_all("set-cookie")
+            .iter()
+            .map(|cookie| cookie.to_str().unwrap().to_owned())
+            .collect();
+        assert!(all.iter().any(|cookie| cookie.starts_with("second=2")), "{all:?}");
+        let ours = |cookie: &&String| cookie.starts_with("__Host-linkgate=") && !cookie.contains("=stolen");
+        all.iter().find(ours).cloned()
     })
     .await;
-    let cookies: Vec<_> = answer.headers.get_all("set-cookie").iter().collect();
-    assert_eq!(cookies.len(), 1, "{cookies:?}");
+    assert!(renewed.contains("HttpOnly") && renewed.contains("Secure"), "{renewed}");
+    let value = renewed.split(['=', ';']).nth(1).unwrap();
+    assert!(!first.contains(value), "{renewed}");
     let fresh = guard.browser();
-    fresh.set_cookie(HOST, SESSION, &alice.cookie(HOST, SESSION));
+    fresh.set_cookie(HOST, SESSION, value);
     fresh.visit(&guard.url("/fresh")).await.expect(200);
     is_alice(&app.request("/fresh").await);
-    // With what the app sets itself.
-    let both = eventually("the session is carried on again", async || {
-        let answer = fresh.visit(&guard.url("/cookies")).await.expect(200);
-        answer.header("set-cookie").contains("__Host-linkgate=e").then_some(answer)
-    })
-    .await;
-    assert!(both.header("set-cookie").contains("first=1"), "{:?}", both.headers);
 }
 
 /// The configuration that a page gives for linkgate is good as it stands there.
