@@ -1,0 +1,158 @@
+-- Apache asks linkgate before it passes a request on: docs/apache.md tells how. Called by LuaHookAccessChecker; says
+-- OK for nothing but a 200 of linkgate, after the request was changed to carry what linkgate said. An error in here is
+-- a 500 of Apache's and lets nobody through.
+
+local http = require("socket.http")
+local ltn12 = require("ltn12")
+local socket = require("socket")
+
+-- Where linkgate listens.
+local linkgate = "http://127.0.0.1:8080"
+-- What linkgate says of a person, in lower case. Another `identity` in linkgate's file wants other names here.
+local identity = { "remote-user", "remote-email", "remote-name", "remote-groups", "linkgate-assertion" }
+-- The session cookie; `session.cookie` in linkgate's file names another.
+local session = "__Host-linkgate"
+-- How long linkgate may take for each step, in seconds.
+local patience = 3
+
+-- What a visitor may not set, in any spelling: identities, overrides of method and address, addresses of clients.
+local families = {
+    "x-forwarded-", "x-auth-", "x-authenticated-", "x-authentik-", "x-remote-", "x-webauth-", "x-user-", "x-ssl-",
+    "x-client-cert", "x-original-", "x-rewrite-", "x-goog-authenticated-user-", "x-amzn-oidc-", "x-ms-client-principal",
+    "remote-", "ssl-client-", "cf-connecting-", "cf-access-", "linkgate-", "auth-user",
+}
+local names = {
+    "auth-email", "auth-groups", "auth-name", "client-cert", "client-cert-chain", "client-ip", "cluster-client-ip",
+    "fastly-client-ip", "forwarded", "forwarded-for", "front-end-https", "proxy", "true-client-ip",
+    "x-appengine-user-ip", "x-auth", "x-authenticated", "x-client-ip", "x-cluster-client-ip", "x-email",
+    "x-envoy-external-address", "x-envoy-original-path", "x-forwarded", "x-groups", "x-host", "x-http-host-override",
+    "x-http-method", "x-http-method-override", "x-method-override", "x-proxyuser-ip", "x-real-ip", "x-real-port",
+    "x-remote", "x-request-id", "x-rewrite-uri", "x-true-client-ip", "x-url-scheme", "x-user", "x-userid",
+    "x-useremail", "x-username", "x-usergroups", "x-webauth",
+}
+-- What linkgate wants to see of the visitor's request, with everything that begins with `sec-` or `access-control-`.
+local shown = {
+    "accept", "accept-language", "authorization", "content-type", "cookie", "origin", "upgrade", "user-agent",
+    "x-requested-with",
+}
+-- What of linkgate's answer is not for the visitor: Apache frames it anew.
+local framing = { "connection", "content-length", "keep-alive", "transfer-encoding" }
+local function set(list)
+    local found = {}
+    for _, name in ipairs(list) do found[name] = true end
+    return found
+end
+names, shown, framing = set(names), set(shown), set(framing)
+
+-- A name as CGI and its kin see it: X_Forwarded_User is X-Forwarded-User to them.
+local function fold(name)
+    return (name:lower():gsub("[^%a%d]", "-"))
+end
+
+local function reserved(name)
+    local folded = fold(name)
+    if names[folded] then return true end
+    for _, family in ipairs(families) do
+        if folded:sub(1, #family) == family then return folded ~= "x-user-agent" end
+    end
+    for _, own in ipairs(identity) do
+        if folded == fold(own) then return true end
+    end
+    return false
+end
+
+-- The cookies that are the app's.
+local function without_session(cookies)
+    local kept = {}
+    for cookie in cookies:gmatch("[^;]+") do
+        cookie = cookie:gsub("^%s+", "")
+        if cookie:match("^[^=]*"):gsub("%s+$", "") ~= session then kept[#kept + 1] = cookie end
+    end
+    return table.concat(kept, "; ")
+end
+
+local function refuse(r, status, text)
+    -- Apache only wonders, as for an entry of a listing: there is no answer to write.
+    if not r.is_initial_req then return status end
+    r.status = status
+    r.content_type = "text/plain; charset=utf-8"
+    r.err_headers_out["Cache-Control"] = "no-store"
+    r:puts(text .. "\n")
+    return apache2.DONE
+end
+
+local function out_of_order(r, why)
+    r:err("linkgate: " .. why .. ": nobody passes")
+    return refuse(r, 503, "The sign-in is out of order for the moment.")
+end
+
+function ask(r)
+    local question = {}
+    for name, value in pairs(r:headers_in_table()) do
+        local lower = name:lower()
+        if reserved(name) then
+            r.headers_in[name] = nil
+        elseif shown[lower] or lower:sub(1, 4) == "sec-" or lower:sub(1, 15) == "access-control-" then
+            question[lower] = value
+        end
+    end
+    -- linkgate's own pages; by where Apache will send the request, not by how its address is written.
+    local pages = "proxy:" .. linkgate .. "/.linkgate/"
+    if (r.filename or ""):sub(1, #pages) == pages then return apache2.OK end
+
+    local target, host = r.unparsed_uri, r.headers_in["Host"]
+    if target == nil or target:sub(1, 1) ~= "/" or host == nil or host == "" then
+        return refuse(r, 400, "This request has no address.")
+    end
+    question["x-forwarded-method"] = r.method
+    question["x-forwarded-proto"] = r.is_https and "https" or "http"
+    question["x-forwarded-host"] = host
+    question["x-forwarded-uri"] = target
+    question["x-forwarded-for"] = r.useragent_ip
+    question["connection"] = "close"
+
+    local body = {}
+    local done, status, headers = http.request({
+        url = linkgate .. "/.linkgate/check/forward",
+        headers = question,
+        sink = ltn12.sink.table(body),
+        redirect = false,
+        create = function()
+            local tcp = socket.tcp()
+            tcp:settimeout(patience)
+            return tcp
+        end,
+    })
+    if not done then return out_of_order(r, "no answer: " .. tostring(status)) end
+    if status == 303 or status == 401 or status == 403 then
+        if not r.is_initial_req then return status end
+        r.status = status
+        for name, value in pairs(headers) do
+            if name == "content-type" then
+                r.content_type = value
+            elseif not framing[name] then
+                r.err_headers_out[name] = value
+            end
+        end
+        r:puts(table.concat(body))
+        return apache2.DONE
+    elseif status ~= 200 then
+        return out_of_order(r, "it answers " .. tostring(status))
+    end
+
+    for _, name in ipairs(identity) do
+        if headers[name] == nil then
+            return out_of_order(r, "it does not say " .. name .. ", see the head of linkgate.lua")
+        end
+        r.headers_in[name] = headers[name]
+    end
+    local cookies = r.headers_in["Cookie"]
+    if cookies ~= nil then
+        local kept = without_session(cookies)
+        r.headers_in["Cookie"] = kept ~= "" and kept or nil
+    end
+    if headers["set-cookie"] ~= nil then r.err_headers_out["Set-Cookie"] = headers["set-cookie"] end
+    -- Who it is, for Apache's own log (%u) and for what it runs itself (REMOTE_USER).
+    r.user = headers["remote-email"] ~= "" and headers["remote-email"] or nil
+    return apache2.OK
+end

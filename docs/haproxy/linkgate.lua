@@ -1,0 +1,137 @@
+-- HAProxy asks linkgate before it passes a request on: docs/haproxy.md tells how. `http-request lua.linkgate URL` sets
+-- the variable txn.linkgate to "yes" at its very end, where linkgate said 200 and the request was changed to carry what
+-- linkgate said; everything else is answered here, or leaves the variable unset and is refused by the next line of the
+-- configuration. HAProxy goes on after an error in Lua: without that line an error would let everybody through.
+
+-- What linkgate says of a person, in lower case. Another `identity` in linkgate's file wants other names here.
+local identity = { "remote-user", "remote-email", "remote-name", "remote-groups", "linkgate-assertion" }
+-- The session cookie; `session.cookie` in linkgate's file names another.
+local session = "__Host-linkgate"
+-- How long linkgate may take, in milliseconds.
+local patience = 3000
+
+-- What a visitor may not set, in any spelling: identities, overrides of method and address, addresses of clients.
+local families = {
+    "x-forwarded-", "x-auth-", "x-authenticated-", "x-authentik-", "x-remote-", "x-webauth-", "x-user-", "x-ssl-",
+    "x-client-cert", "x-original-", "x-rewrite-", "x-goog-authenticated-user-", "x-amzn-oidc-", "x-ms-client-principal",
+    "remote-", "ssl-client-", "cf-connecting-", "cf-access-", "linkgate-", "auth-user",
+}
+local names = {
+    "auth-email", "auth-groups", "auth-name", "client-cert", "client-cert-chain", "client-ip", "cluster-client-ip",
+    "fastly-client-ip", "forwarded", "forwarded-for", "front-end-https", "proxy", "true-client-ip",
+    "x-appengine-user-ip", "x-auth", "x-authenticated", "x-client-ip", "x-cluster-client-ip", "x-email",
+    "x-envoy-external-address", "x-envoy-original-path", "x-forwarded", "x-groups", "x-host", "x-http-host-override",
+    "x-http-method", "x-http-method-override", "x-method-override", "x-proxyuser-ip", "x-real-ip", "x-real-port",
+    "x-remote", "x-request-id", "x-rewrite-uri", "x-true-client-ip", "x-url-scheme", "x-user", "x-userid",
+    "x-useremail", "x-username", "x-usergroups", "x-webauth",
+}
+-- What linkgate wants to see of the visitor's request, with everything that begins with `sec-` or `access-control-`.
+local shown = {
+    "accept", "accept-language", "authorization", "content-type", "cookie", "origin", "upgrade", "user-agent",
+    "x-requested-with",
+}
+-- What of linkgate's answer is not for the visitor: HAProxy frames it anew.
+local framing = { "connection", "content-length", "keep-alive", "transfer-encoding" }
+
+local function set(list)
+    local found = {}
+    for _, name in ipairs(list) do found[name] = true end
+    return found
+end
+names, shown, framing = set(names), set(shown), set(framing)
+
+-- A name as CGI and its kin see it: X_Forwarded_User is X-Forwarded-User to them.
+local function fold(name)
+    return (name:lower():gsub("[^%a%d]", "-"))
+end
+
+local function reserved(name)
+    local folded = fold(name)
+    if names[folded] then return true end
+    for _, family in ipairs(families) do
+        if folded:sub(1, #family) == family then return folded ~= "x-user-agent" end
+    end
+    for _, own in ipairs(identity) do
+        if folded == fold(own) then return true end
+    end
+    return false
+end
+
+-- The cookies that are the app's.
+local function without_session(cookies)
+    local kept = {}
+    for cookie in cookies:gmatch("[^;]+") do
+        cookie = cookie:gsub("^%s+", "")
+        if cookie:match("^[^=]*"):gsub("%s+$", "") ~= session then kept[#kept + 1] = cookie end
+    end
+    return table.concat(kept, "; ")
+end
+
+core.register_action("linkgate", { "http-req" }, function(txn, linkgate)
+    local http, f = txn.http, txn.f
+    local function refuse(status, text)
+        txn:done(txn:reply({
+            status = status,
+            headers = { ["content-type"] = { "text/plain; charset=utf-8" }, ["cache-control"] = { "no-store" } },
+            body = text .. "\n",
+        }))
+    end
+
+    local question, target, host = {}, f:pathq(), f:req_fhdr("host")
+    if target == nil or target:sub(1, 1) ~= "/" or host == nil or host == "" then
+        return refuse(400, "This request has no address.")
+    end
+    for name, values in pairs(http:req_get_headers()) do
+        if reserved(name) then
+            http:req_del_header(name)
+        elseif shown[name] or name:sub(1, 4) == "sec-" or name:sub(1, 15) == "access-control-" then
+            question[name] = {}
+            for i = 0, #values do question[name][i + 1] = values[i] end
+        end
+    end
+    -- The app gets the address that is asked about, in its shortest form: `GET http://elsewhere/ HTTP/1.1` is none.
+    http:req_set_uri(target)
+    question["x-forwarded-method"] = { f:method() }
+    question["x-forwarded-proto"] = { f:ssl_fc() == 1 and "https" or "http" }
+    question["x-forwarded-host"] = { host }
+    question["x-forwarded-uri"] = { target }
+    question["x-forwarded-for"] = { f:src() }
+
+    local answer = core.httpclient():get({
+        url = linkgate .. "/.linkgate/check/forward", headers = question, timeout = patience,
+    })
+    local status = answer and answer.status or 0
+    if status == 303 or status == 401 or status == 403 then
+        local headers = {}
+        for name, values in pairs(answer.headers) do
+            if not framing[name] then
+                headers[name] = {}
+                for i = 0, #values do headers[name][i + 1] = values[i] end
+            end
+        end
+        return txn:done(txn:reply({ status = status, headers = headers, body = answer.body }))
+    elseif status ~= 200 then
+        core.log(core.err, "linkgate answers " .. status .. ": nobody passes")
+        return refuse(503, "The sign-in is out of order for the moment.")
+    end
+
+    for _, name in ipairs(identity) do
+        local values = answer.headers[name]
+        if values == nil or values[0] == nil or values[1] ~= nil then
+            core.log(core.err, "linkgate does not say " .. name .. ": see the head of linkgate.lua")
+            return refuse(503, "The sign-in is out of order for the moment.")
+        end
+        http:req_set_header(name, values[0])
+    end
+    local cookies = http:req_get_headers()["cookie"]
+    if cookies ~= nil then
+        http:req_del_header("cookie")
+        for i = 0, #cookies do
+            local kept = without_session(cookies[i])
+            if kept ~= "" then http:req_add_header("cookie", kept) end
+        end
+    end
+    local renewed = answer.headers["set-cookie"]
+    if renewed ~= nil then txn:set_var("txn.linkgate_cookie", renewed[0]) end
+    txn:set_var("txn.linkgate", "yes")
+end, 1)
