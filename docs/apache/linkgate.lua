@@ -10,8 +10,8 @@ local socket = require("socket")
 local linkgate = "http://127.0.0.1:8080"
 -- What linkgate says of a person, in lower case. Another `identity` in linkgate's file wants other names here.
 local identity = { "remote-user", "remote-email", "remote-name", "remote-groups", "linkgate-assertion" }
--- The session cookie; `session.cookie` in linkgate's file names another.
-local session = "__Host-linkgate"
+-- What the visitor sent to the app, as the app may have it: without what is linkgate's.
+local credentials = { "cookie", "authorization" }
 -- How long linkgate may take for each step, in seconds.
 local patience = 3
 
@@ -32,17 +32,19 @@ local names = {
 }
 -- What linkgate wants to see of the visitor's request, with everything that begins with `sec-` or `access-control-`.
 local shown = {
-    "accept", "accept-language", "authorization", "content-type", "cookie", "origin", "upgrade", "user-agent",
+    "accept", "accept-language", "authorization", "content-type", "cookie", "origin", "user-agent",
     "x-requested-with",
 }
 -- What of linkgate's answer is not for the visitor: Apache frames it anew.
 local framing = { "connection", "content-length", "keep-alive", "transfer-encoding" }
+-- What a visitor may call a matter of this connection alone (`Connection: Remote-User` would take out what we say).
+local hops = { "close", "http2-settings", "keep-alive", "te", "upgrade" }
 local function set(list)
     local found = {}
     for _, name in ipairs(list) do found[name] = true end
     return found
 end
-names, shown, framing = set(names), set(shown), set(framing)
+names, shown, framing, hops = set(names), set(shown), set(framing), set(hops)
 
 -- A name as CGI and its kin see it: X_Forwarded_User is X-Forwarded-User to them.
 local function fold(name)
@@ -61,14 +63,12 @@ local function reserved(name)
     return false
 end
 
--- The cookies that are the app's.
-local function without_session(cookies)
+local function of_this_hop(value)
     local kept = {}
-    for cookie in cookies:gmatch("[^;]+") do
-        cookie = cookie:gsub("^%s+", "")
-        if cookie:match("^[^=]*"):gsub("%s+$", "") ~= session then kept[#kept + 1] = cookie end
+    for token in value:gmatch("[^,%s]+") do
+        if hops[token:lower()] then kept[#kept + 1] = token end
     end
-    return table.concat(kept, "; ")
+    return table.concat(kept, ", ")
 end
 
 local function refuse(r, status, text)
@@ -92,6 +92,10 @@ function ask(r)
         local lower = name:lower()
         if reserved(name) then
             r.headers_in[name] = nil
+        elseif lower == "connection" then
+            local kept = of_this_hop(value)
+            r.headers_in[name] = nil
+            if kept ~= "" then r.headers_in[name] = kept end
         elseif shown[lower] or lower:sub(1, 4) == "sec-" or lower:sub(1, 15) == "access-control-" then
             question[lower] = value
         end
@@ -124,7 +128,7 @@ function ask(r)
         end,
     })
     if not done then return out_of_order(r, "no answer: " .. tostring(status)) end
-    if status == 303 or status == 401 or status == 403 then
+    if status >= 300 and status <= 599 then
         if not r.is_initial_req then return status end
         r.status = status
         for name, value in pairs(headers) do
@@ -140,16 +144,17 @@ function ask(r)
         return out_of_order(r, "it answers " .. tostring(status))
     end
 
-    for _, name in ipairs(identity) do
-        if headers[name] == nil then
-            return out_of_order(r, "it does not say " .. name .. ", see the head of linkgate.lua")
+    for _, list in ipairs({ identity, credentials }) do
+        for _, name in ipairs(list) do
+            if headers[name] == nil then
+                return out_of_order(r, "it does not say " .. name .. ", see the head of linkgate.lua")
+            end
         end
-        r.headers_in[name] = headers[name]
     end
-    local cookies = r.headers_in["Cookie"]
-    if cookies ~= nil then
-        local kept = without_session(cookies)
-        r.headers_in["Cookie"] = kept ~= "" and kept or nil
+    for _, name in ipairs(identity) do r.headers_in[name] = headers[name] end
+    for _, name in ipairs(credentials) do
+        r.headers_in[name] = nil
+        if headers[name] ~= "" then r.headers_in[name] = headers[name] end
     end
     if headers["set-cookie"] ~= nil then r.err_headers_out["Set-Cookie"] = headers["set-cookie"] end
     -- Who it is, for Apache's own log (%u) and for what it runs itself (REMOTE_USER).

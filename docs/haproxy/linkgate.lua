@@ -5,8 +5,8 @@
 
 -- What linkgate says of a person, in lower case. Another `identity` in linkgate's file wants other names here.
 local identity = { "remote-user", "remote-email", "remote-name", "remote-groups", "linkgate-assertion" }
--- The session cookie; `session.cookie` in linkgate's file names another.
-local session = "__Host-linkgate"
+-- What the visitor sent to the app, as the app may have it: without what is linkgate's.
+local credentials = { "cookie", "authorization" }
 -- How long linkgate may take, in milliseconds.
 local patience = 3000
 
@@ -27,18 +27,20 @@ local names = {
 }
 -- What linkgate wants to see of the visitor's request, with everything that begins with `sec-` or `access-control-`.
 local shown = {
-    "accept", "accept-language", "authorization", "content-type", "cookie", "origin", "upgrade", "user-agent",
+    "accept", "accept-language", "authorization", "content-type", "cookie", "origin", "user-agent",
     "x-requested-with",
 }
 -- What of linkgate's answer is not for the visitor: HAProxy frames it anew.
 local framing = { "connection", "content-length", "keep-alive", "transfer-encoding" }
+-- What a visitor may call a matter of this connection alone (`Connection: Remote-User` would take out what we say).
+local hops = { "close", "http2-settings", "keep-alive", "te", "upgrade" }
 
 local function set(list)
     local found = {}
     for _, name in ipairs(list) do found[name] = true end
     return found
 end
-names, shown, framing = set(names), set(shown), set(framing)
+names, shown, framing, hops = set(names), set(shown), set(framing), set(hops)
 
 -- A name as CGI and its kin see it: X_Forwarded_User is X-Forwarded-User to them.
 local function fold(name)
@@ -57,14 +59,12 @@ local function reserved(name)
     return false
 end
 
--- The cookies that are the app's.
-local function without_session(cookies)
+local function of_this_hop(value)
     local kept = {}
-    for cookie in cookies:gmatch("[^;]+") do
-        cookie = cookie:gsub("^%s+", "")
-        if cookie:match("^[^=]*"):gsub("%s+$", "") ~= session then kept[#kept + 1] = cookie end
+    for token in value:gmatch("[^,%s]+") do
+        if hops[token:lower()] then kept[#kept + 1] = token end
     end
-    return table.concat(kept, "; ")
+    return table.concat(kept, ", ")
 end
 
 core.register_action("linkgate", { "http-req" }, function(txn, linkgate)
@@ -84,6 +84,13 @@ core.register_action("linkgate", { "http-req" }, function(txn, linkgate)
     for name, values in pairs(http:req_get_headers()) do
         if reserved(name) then
             http:req_del_header(name)
+        elseif name == "connection" then
+            local kept = {}
+            for i = 0, #values do kept[i + 1] = of_this_hop(values[i]) end
+            http:req_del_header(name)
+            for _, value in ipairs(kept) do
+                if value ~= "" then http:req_add_header(name, value) end
+            end
         elseif shown[name] or name:sub(1, 4) == "sec-" or name:sub(1, 15) == "access-control-" then
             question[name] = {}
             for i = 0, #values do question[name][i + 1] = values[i] end
@@ -101,7 +108,7 @@ core.register_action("linkgate", { "http-req" }, function(txn, linkgate)
         url = linkgate .. "/.linkgate/check/forward", headers = question, timeout = patience,
     })
     local status = answer and answer.status or 0
-    if status == 303 or status == 401 or status == 403 then
+    if status >= 300 and status <= 599 then
         local headers = {}
         for name, values in pairs(answer.headers) do
             if not framing[name] then
@@ -115,21 +122,23 @@ core.register_action("linkgate", { "http-req" }, function(txn, linkgate)
         return refuse(503, "The sign-in is out of order for the moment.")
     end
 
-    for _, name in ipairs(identity) do
+    -- The value of a header that linkgate always says, once.
+    local function said(name)
         local values = answer.headers[name]
-        if values == nil or values[0] == nil or values[1] ~= nil then
-            core.log(core.err, "linkgate does not say " .. name .. ": see the head of linkgate.lua")
-            return refuse(503, "The sign-in is out of order for the moment.")
-        end
-        http:req_set_header(name, values[0])
+        if values ~= nil and values[0] ~= nil and values[1] == nil then return values[0] end
+        core.log(core.err, "linkgate does not say " .. name .. ": see the head of linkgate.lua")
+        return nil
     end
-    local cookies = http:req_get_headers()["cookie"]
-    if cookies ~= nil then
-        http:req_del_header("cookie")
-        for i = 0, #cookies do
-            local kept = without_session(cookies[i])
-            if kept ~= "" then http:req_add_header("cookie", kept) end
-        end
+    for _, name in ipairs(identity) do
+        local value = said(name)
+        if value == nil then return refuse(503, "The sign-in is out of order for the moment.") end
+        http:req_set_header(name, value)
+    end
+    for _, name in ipairs(credentials) do
+        local value = said(name)
+        if value == nil then return refuse(503, "The sign-in is out of order for the moment.") end
+        http:req_del_header(name)
+        if value ~= "" then http:req_set_header(name, value) end
     end
     local renewed = answer.headers["set-cookie"]
     if renewed ~= nil then txn:set_var("txn.linkgate_cookie", renewed[0]) end

@@ -85,7 +85,9 @@ fn ingress(ground: &Ground<'_>) -> Command {
         .enumerate()
         .map(|(n, name)| {
             let variable = name.to_lowercase().replace('-', "_");
-            format!("auth_request_set $told{n} $upstream_http_{variable}; proxy_set_header {name} $told{n};\n")
+            format!(
+                "auth_request_set $told{n} $upstream_http_{variable}; proxy_set_header {name} $told{n};\n"
+            )
         })
         .collect();
     // The controller escapes by Lua; nginx's own way to the same end is a map, for what this test asks for.

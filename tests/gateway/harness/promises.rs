@@ -123,7 +123,9 @@ fn reserved() -> Vec<String> {
     // A family's members: whatever stands behind its beginning.
     all.extend(list("FAMILIES").iter().map(|family| format!("{}user", family.trim_end_matches("user"))));
     all.extend(IDENTITY.map(str::to_owned));
-    all.extend(["x-original-url", "x-forwarded-uri", "x-forwarded-for", "remote-anything"].map(str::to_owned));
+    all.extend(
+        ["x-original-url", "x-forwarded-uri", "x-forwarded-for", "remote-anything"].map(str::to_owned),
+    );
     all
 }
 
@@ -208,7 +210,9 @@ pub async fn everybody_gets_the_answer_that_fits(kind: Kind) {
     }
     let fetch = [("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty"), ("accept", "*/*")];
     nobody.send("GET", &guard.url("/page"), &fetch, Vec::new()).await.expect(401);
-    for (name, value) in [("authorization", "Bearer garbage"), ("authorization", "Basic !"), ("cookie", ";;=\"")] {
+    for (name, value) in
+        [("authorization", "Bearer garbage"), ("authorization", "Basic !"), ("cookie", ";;=\"")]
+    {
         let answer = nobody.send("GET", &guard.url("/page"), &[(name, value)], Vec::new()).await;
         assert!(matches!(answer.status, 401 | 403), "{name}: {value} got {}", answer.status);
     }
@@ -267,7 +271,8 @@ pub async fn no_odd_address_leads_around_a_rule(kind: Kind) {
     app.forget();
     let host = format!("{HOST}:{}", guard.port);
     let own_host = [host.clone()];
-    let hosts = [host.to_uppercase(), format!("{HOST}.:{}", guard.port), HOST.to_owned(), "evil.example".into()];
+    let hosts =
+        [host.to_uppercase(), format!("{HOST}.:{}", guard.port), HOST.to_owned(), "evil.example".into()];
     let paths = [
         "/open/../staff/x",
         "/open/%2e%2e/staff/x",
@@ -319,7 +324,9 @@ pub async fn no_odd_address_leads_around_a_rule(kind: Kind) {
 fn leads_to_staff(target: &str) -> bool {
     let mut path = target.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
     for _ in 0..3 {
-        for (written, read) in [("%2e", "."), ("%2f", "/"), ("%5c", "/"), ("%73", "s"), ("%25", "%"), ("\\", "/")] {
+        for (written, read) in
+            [("%2e", "."), ("%2f", "/"), ("%5c", "/"), ("%73", "s"), ("%25", "%"), ("\\", "/")]
+        {
             path = path.replace(written, read);
         }
     }
@@ -344,7 +351,8 @@ pub async fn a_websocket_opens_for_the_app_s_own_pages_only(kind: Kind) {
     let host = format!("{HOST}:{}", guard.port);
     let ask = async |cookies: &str, origin: &str| {
         let mut visitor = guard.wire().await;
-        let line = format!("GET /socket HTTP/1.1\r\nhost: {host}\r\norigin: {origin}\r\ncookie: {cookies}\r\n");
+        let line =
+            format!("GET /socket HTTP/1.1\r\nhost: {host}\r\norigin: {origin}\r\ncookie: {cookies}\r\n");
         visitor.say(format!("{line}{}\r\n", websocket::ASKING)).await;
         visitor
     };
@@ -400,7 +408,10 @@ pub async fn a_preflight_passes_where_a_rule_lets_it(kind: Kind) {
     ];
     nobody.send("OPTIONS", &guard.url("/api/x"), &preflight, Vec::new()).await.expect(200);
     let seen = app.request("/api/x").await;
-    assert_eq!((seen.method.as_str(), seen.header("origin").as_str()), ("OPTIONS", "https://other.example.com"));
+    assert_eq!(
+        (seen.method.as_str(), seen.header("origin").as_str()),
+        ("OPTIONS", "https://other.example.com")
+    );
     is_nobody(&seen);
     nobody.send("OPTIONS", &guard.url("/page"), &preflight, Vec::new()).await.expect(401);
     nobody.send("PUT", &guard.url("/api/x"), &preflight[..1], Vec::new()).await.expect(401);
@@ -495,7 +506,8 @@ pub fn linkgate_takes_the_file_of(page: &str) {
         let state = format!("state_dir = \"{}\"\n", folder.path().display());
         let rest = file.lines().filter(|line| !line.starts_with("state_dir")).collect::<Vec<_>>().join("\n");
         std::fs::write(&path, state + &rest).unwrap();
-        let command = Command::new(env!("CARGO_BIN_EXE_linkgate")).arg("--config").arg(&path).arg("check").output();
+        let command =
+            Command::new(env!("CARGO_BIN_EXE_linkgate")).arg("--config").arg(&path).arg("check").output();
         let output = command.unwrap();
         assert!(output.status.success(), "{}\n{file}", String::from_utf8_lossy(&output.stderr));
     }
