@@ -320,6 +320,32 @@ async fn what_is_missing_doubled_or_said_by_a_stranger_is_refused_and_complained
 }
 
 #[tokio::test]
+async fn a_name_that_apps_may_take_for_one_of_ours_is_refused_in_strange_spellings() {
+    let gateway = start().await;
+    let alice = signed_in(&gateway, ALICE).await;
+    for dialect in BOTH {
+        for (name, status) in [
+            ("remote_user", 400),
+            ("remote.user", 400),
+            ("x_forwarded-user", 400),
+            ("linkgate~assertion", 400),
+            ("x_original_url", 400),
+            // Told by its own name, the other proxy takes it out, or sets it.
+            ("remote-user", 200),
+            ("x-original-url", 200),
+            ("my_own", 200),
+        ] {
+            for path in ["/page", "/open/x"] {
+                let asked = ("GET", "localhost", path);
+                let answer = ask(&gateway, dialect, &alice, asked, &[(name, "root")]).await;
+                assert_eq!(answer.status, status, "{name}");
+                assert!(!answer.headers.values().any(|value| value == "root"), "{answer:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_session_is_carried_on_by_navigations_and_by_nothing_else() {
     let config = format!("trusted_proxies = [\"127.0.0.1\"]\n{HEAD}[session]\nidle = \"1m\"\n{SITES}");
     let gateway = Gateway::start_with(Place::new(), &config).await;

@@ -13,7 +13,9 @@ const PAGE: &str = include_str!("../../docs/caddy.md");
 fn caddy(ground: &Ground<'_>) -> Command {
     let folder = ground.folder();
     let block = ground.block(PAGE, "caddyfile");
-    let site = |host: &str| format!("{host}:{} {{\n\tbind 127.0.0.1\n\ttls {folder}/site.pem {folder}/site.key", ground.port);
+    let site = |host: &str| {
+        format!("{host}:{} {{\n\tbind 127.0.0.1\n\ttls {folder}/site.pem {folder}/site.key", ground.port)
+    };
     let own = ground.here(
         &block,
         &[

