@@ -136,9 +136,6 @@ fn whole(root: &Reader<'_>, file: &Path) -> Loaded {
                 reader.wrong("url", what, "a host belongs to one site: give this one hosts of its own");
             }
         }
-        if trusted_proxies.is_empty() {
-            guarded(&reader, &site);
-        }
         names.push(site.site.name.clone());
         let owner = &site.site.name;
         hosts.extend(site.site.hosts.iter().map(|host| (host.host().to_owned(), owner.clone())));
@@ -180,18 +177,6 @@ fn whole(root: &Reader<'_>, file: &Path) -> Loaded {
     loaded
 }
 
-/// Checks are answered to trusted peers only: without any, everybody would be refused, and nobody would know why.
-fn guarded(reader: &Reader<'_>, site: &SiteSettings) {
-    let Some(app) = site.site.apps.iter().find(|app| app.is_guarded()) else { return };
-    let what = format!(
-        "{} has no upstream, so another proxy asks who may pass, and no peer is trusted to ask",
-        app.origin.host()
-    );
-    let cure = "add trusted_proxies = [\"127.0.0.1\"], the address of that proxy, at the top of the file; \
-                or name the upstream that linkgate forwards to";
-    reader.wrong("upstream", what, cure);
-}
-
 /// What is wrong only in company.
 fn together(root: &Reader<'_>, loaded: &Loaded) {
     let secure_listener =
@@ -217,6 +202,23 @@ fn together(root: &Reader<'_>, loaded: &Loaded) {
             let cure = "add \"unix:/run/linkgate/web.sock\" to listen, or take \"unix\" out";
             root.wrong(key, "nothing listens on a Unix socket", cure);
         }
+    }
+    guarded(root, loaded);
+}
+
+/// Checks are answered to trusted peers only: without any, everybody would be refused, and nobody would know why.
+fn guarded(root: &Reader<'_>, loaded: &Loaded) {
+    // Where something else is wrong, an upstream may only be misspelled; and then sites and tables do not pair.
+    if root.log.count() > 0 || !loaded.trusted_proxies.is_empty() {
+        return;
+    }
+    for (table, site) in root.tables("site").zip(&loaded.sites) {
+        let Some(app) = site.site.apps.iter().find(|app| app.is_guarded()) else { continue };
+        let host = app.origin.host();
+        let what = format!("{host} has no upstream, so another proxy asks, and nobody is trusted to ask");
+        let cure = "add trusted_proxies = [\"127.0.0.1\"] (that proxy's address) at the top of the file; \
+                    or the upstream that linkgate is to forward to";
+        Reader::new(table, "site", root.log).wrong("upstream", what, cure);
     }
 }
 

@@ -4,6 +4,8 @@
 use http::HeaderMap;
 use http::HeaderName;
 
+use crate::policy::App;
+
 /// Longest name that the lists below hold, with room to spare; a longer one can only match by its beginning.
 const WINDOW: usize = 48;
 
@@ -169,6 +171,18 @@ pub(super) fn is_spoof(name: &HeaderName, tables: &[impl AsRef<str>]) -> bool {
     let name = name.as_str();
     (may_be_reserved(first(name)) && Folded::new(name).is_reserved())
         || tables.iter().any(|table| same(table.as_ref(), name))
+}
+
+/// Whether a visitor sends a name that an app may take for one of ours, spelled as nobody else spells it: `Remote_User`.
+/// Other proxies take out what they know by its own spelling, and pass this on.
+#[must_use]
+pub fn is_disguised(headers: &HeaderMap, app: &App) -> bool {
+    let plain = |name: &HeaderName| {
+        name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            || app.table_names().any(|own| own.eq_ignore_ascii_case(name.as_str()))
+    };
+    let tables: Vec<&str> = app.table_names().collect();
+    headers.keys().any(|name| !plain(name) && is_spoof(name, &tables))
 }
 
 /// Takes out every header for which `doomed` says yes. Allocates only where there is one.

@@ -58,6 +58,7 @@ pub use connectors::ConnectorError;
 pub use connectors::Connectors;
 pub use cookies::clean_request;
 pub use error::ForwardError;
+pub use fold::is_disguised;
 pub use handling::{basic_user, kept_from_answers, kept_from_requests, stripped};
 pub use health::Checks;
 pub use identity::IdentityHeaderValues;

@@ -21,6 +21,7 @@ mod handling;
 mod hostile;
 mod hosts;
 mod hosts_apache;
+mod hosts_caddy;
 mod hosts_envoy;
 mod hosts_haproxy;
 mod hosts_kubernetes;

@@ -45,6 +45,7 @@ use crate::policy::Target;
 use crate::policy::judge;
 use crate::proxy::ForwardError;
 use crate::proxy::Wish;
+use crate::proxy::is_disguised;
 
 /// What is asked: a request that another proxy holds back until we answer.
 struct Question<'a> {
@@ -148,6 +149,12 @@ impl Gate {
         let client = client.certain.then_some(client.ip);
         let granted = judge(host, target, method, client, who).map_err(No::Rule)?;
         let (app, route) = (granted.app(), granted.route());
+        // The other proxy would hand it to the app.
+        if is_disguised(headers, app) {
+            return Err(No::Fault(Fault::Forwarding(
+                "a header is spelled to be taken for one of the gateway's",
+            )));
+        }
         // What is let through may become a WebSocket, and browsers send cookies with those of any page.
         if Wish::told_by_proxy(headers).is_some_and(|wish| wish.is_admitted(app, &route.handling).is_err()) {
             return Err(No::Fault(Fault::Forward(ForwardError::ForeignOrigin)));

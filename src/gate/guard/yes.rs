@@ -14,7 +14,6 @@ use crate::gate::Gate;
 use crate::gate::forward::is_navigation;
 use crate::gate::record::Reference;
 use crate::gate::visitor;
-use crate::identity::CookieNames;
 use crate::proxy::IdentityHeaderValues;
 use crate::proxy::clean_request;
 
@@ -61,27 +60,29 @@ fn tell(headers: &mut HeaderMap, yes: &Yes<'_>) {
     headers.insert(&ASSERTION, assertion.unwrap_or(EMPTY));
 }
 
-/// `Cookie` and `Authorization` as the app may have them: without our own. For proxies that can replace a header whole,
-/// but not cut a piece out of it.
+/// `Cookie` and `Authorization` as the app may have them, without our own: for proxies that can replace a header whole,
+/// but not cut a piece out of it. What the visitor did not send is left out.
 fn credentials(headers: &mut HeaderMap, question: &Question<'_>, sent: &HeaderMap) {
-    let cookie = cookies(sent, &question.place.names);
-    headers.insert(header::COOKIE, cookie.unwrap_or(EMPTY));
-    headers.insert(header::AUTHORIZATION, EMPTY);
-    let mut lines = sent.get_all(header::AUTHORIZATION).iter();
-    if let (Some(line), None, false) = (lines.next(), lines.next(), question.found.consumed_authorization) {
-        let mut line = line.clone();
-        line.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, line);
+    let lines = |name: &HeaderName| {
+        let mut lines = HeaderMap::new();
+        for line in sent.get_all(name) {
+            lines.append(name.clone(), line.clone());
+        }
+        lines
+    };
+    let mut cookies = lines(&header::COOKIE);
+    let mut authorization = lines(&header::AUTHORIZATION);
+    if !cookies.is_empty() {
+        clean_request(&mut cookies, &question.place.names);
+        cookies.entry(header::COOKIE).or_insert(EMPTY);
     }
-}
-
-fn cookies(sent: &HeaderMap, names: &CookieNames) -> Option<HeaderValue> {
-    let mut kept = HeaderMap::new();
-    for line in sent.get_all(header::COOKIE) {
-        kept.append(header::COOKIE, line.clone());
+    if question.found.consumed_authorization {
+        authorization.insert(header::AUTHORIZATION, EMPTY);
     }
-    clean_request(&mut kept, names);
-    let mut cookie = kept.remove(header::COOKIE)?;
-    cookie.set_sensitive(true);
-    Some(cookie)
+    for (name, mut value) in cookies.into_iter().chain(authorization) {
+        value.set_sensitive(true);
+        if let Some(name) = name {
+            headers.insert(name, value);
+        }
+    }
 }

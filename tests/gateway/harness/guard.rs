@@ -114,7 +114,7 @@ impl Guard {
     async fn build(kind: Kind, app: &str, session: &str, upstream: &str) -> Self {
         let (place, port) = (Place::new(), free_port());
         // Some proxies become another user before they read all their files.
-        std::fs::set_permissions(place.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let authority = Authority::make(place.path(), &[HOST, OTHER]);
         let config = format!(
             r#"trusted_proxies = ["127.0.0.1"]

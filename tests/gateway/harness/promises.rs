@@ -25,8 +25,8 @@ const IDENTITY: [&str; 5] =
 
 /// One test a promise, for this kind of proxy.
 macro_rules! promises {
-    ($kind:expr) => {
-        crate::harness::promises::promises!($kind;
+    ($kind:ident) => {
+        crate::harness::promises::promises!($kind:
             a_person_signs_in_and_comes_back_to_the_very_address,
             the_app_learns_who_it_is_and_nothing_of_the_session,
             no_spelling_of_an_identity_reaches_the_app,
@@ -43,7 +43,7 @@ macro_rules! promises {
             a_renewed_cookie_reaches_the_browser
         );
     };
-    ($kind:expr; $($name:ident),+) => {
+    ($kind:ident: $($name:ident),+) => {
         $(#[tokio::test]
         async fn $name() {
             crate::harness::promises::$name($kind).await;
@@ -314,7 +314,7 @@ pub async fn no_odd_address_leads_around_a_rule(kind: Kind) {
     // A path that every rule allows arrives as it was written.
     app.forget();
     let alice = guard.signed_in(ALICE).await;
-    for path in ["/a%20b/c=d", "/%C3%BC/~x'()"] {
+    for path in ["/a%20b", "/%C3%BC/~x'()", "/a:b@c"] {
         alice.visit(&guard.url(path)).await.expect(200);
         assert!(app.seen().iter().any(|seen| seen.target == path), "{path}: {:?}", app.seen().last());
     }
@@ -338,7 +338,7 @@ fn leads_to_staff(target: &str) -> bool {
             part => kept.push(part),
         }
     }
-    kept.contains(&"staff")
+    kept.first() == Some(&"staff")
 }
 
 pub async fn a_websocket_opens_for_the_app_s_own_pages_only(kind: Kind) {
