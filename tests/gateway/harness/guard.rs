@@ -10,6 +10,7 @@ use super::gateway::Gateway;
 use super::gateway::HEAD;
 use super::gateway::Place;
 use super::stage::Wire;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
@@ -149,6 +150,7 @@ methods = ["OPTIONS"]
 access = "public"
 [[site.app]]
 host = "{OTHER}"
+{upstream}
 "#
         );
         let gateway = Gateway::start_with(place, &config).await;

@@ -1,5 +1,6 @@
 //! What every proxy that asks linkgate keeps of our promises: told once, run before each of them.
 
+use super::PATIENCE;
 use super::app::App;
 use super::app::Seen;
 use super::eventually;
@@ -15,9 +16,11 @@ use super::stage::Wire;
 use super::websocket;
 use serde_json::json;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Instant;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 const SESSION: &str = "__Host-linkgate";
 const IDENTITY: [&str; 5] =
@@ -40,6 +43,8 @@ macro_rules! promises {
             signing_out_ends_it,
             a_revoked_session_ends_within_a_second,
             nobody_passes_while_linkgate_is_away,
+            nobody_passes_while_linkgate_is_silent,
+            many_at_once_are_never_taken_for_each_other,
             a_renewed_cookie_reaches_the_browser
         );
     };
@@ -467,6 +472,49 @@ pub async fn nobody_passes_while_linkgate_is_away(kind: Kind) {
     })
     .await;
     is_alice(&app.request("/back").await);
+}
+
+pub async fn nobody_passes_while_linkgate_is_silent(kind: Kind) {
+    let app = App::start().await;
+    let guard = Guard::before(kind, &app).await;
+    let alice = guard.signed_in(ALICE).await;
+    app.forget();
+    guard.gateway.signal("STOP");
+    let begun = Instant::now();
+    let answer = alice.visit(&guard.url("/page")).await;
+    let waited = begun.elapsed();
+    guard.gateway.signal("CONT");
+    assert!(matches!(answer.status, 403 | 500 | 502 | 503 | 504), "{}", answer.status);
+    assert!(waited < PATIENCE / 2, "{waited:?}");
+    assert!(app.seen().is_empty(), "{:?}", app.seen());
+    eventually("linkgate is asked again", async || {
+        (alice.visit(&guard.url("/back")).await.status == 200).then_some(())
+    })
+    .await;
+}
+
+pub async fn many_at_once_are_never_taken_for_each_other(kind: Kind) {
+    let app = App::start().await;
+    let guard = Guard::before(kind, &app).await;
+    let people = [guard.signed_in(ALICE).await, guard.signed_in(BOB).await, guard.browser()].map(Arc::new);
+    app.forget();
+    let mut asked = JoinSet::new();
+    for number in 0..40 {
+        for (who, browser) in ["alice", "bob", "nobody"].iter().zip(&people) {
+            let (url, browser) = (guard.url(&format!("/open/{who}/{number}")), Arc::clone(browser));
+            asked.spawn(async move { browser.visit(&url).await.status });
+        }
+    }
+    assert!(asked.join_all().await.iter().all(|status| *status == 200));
+    let seen = app.seen();
+    assert_eq!(seen.len(), 120);
+    for seen in seen {
+        match seen.target.split('/').nth(2) {
+            Some("alice") => is_alice(&seen),
+            Some("bob") => assert_eq!(seen.header("remote-email"), BOB),
+            _ => is_nobody(&seen),
+        }
+    }
 }
 
 pub async fn a_renewed_cookie_reaches_the_browser(kind: Kind) {
