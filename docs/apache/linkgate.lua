@@ -4,16 +4,15 @@
 
 local http = require("socket.http")
 local ltn12 = require("ltn12")
-local socket = require("socket")
 
 -- Where linkgate listens.
 local linkgate = "http://127.0.0.1:8080"
 -- What linkgate says of a person, in lower case. Another `identity` in linkgate's file wants other names here.
 local identity = { "remote-user", "remote-email", "remote-name", "remote-groups", "linkgate-assertion" }
--- What the visitor sent to the app, as the app may have it: without what is linkgate's.
+-- What the visitor sent to the app; linkgate says what of it the app may have.
 local credentials = { "cookie", "authorization" }
 -- How long linkgate may take for each step, in seconds.
-local patience = 3
+http.TIMEOUT = 3
 
 -- What a visitor may not set, in any spelling: identities, overrides of method and address, addresses of clients.
 local families = {
@@ -121,11 +120,6 @@ function ask(r)
         headers = question,
         sink = ltn12.sink.table(body),
         redirect = false,
-        create = function()
-            local tcp = socket.tcp()
-            tcp:settimeout(patience)
-            return tcp
-        end,
     })
     if not done then return out_of_order(r, "no answer: " .. tostring(status)) end
     if status >= 300 and status <= 599 then
@@ -144,17 +138,15 @@ function ask(r)
         return out_of_order(r, "it answers " .. tostring(status))
     end
 
-    for _, list in ipairs({ identity, credentials }) do
-        for _, name in ipairs(list) do
-            if headers[name] == nil then
-                return out_of_order(r, "it does not say " .. name .. ", see the head of linkgate.lua")
-            end
+    for _, name in ipairs(identity) do
+        if headers[name] == nil then
+            return out_of_order(r, "it does not say " .. name .. ", see the head of linkgate.lua")
         end
+        r.headers_in[name] = headers[name]
     end
-    for _, name in ipairs(identity) do r.headers_in[name] = headers[name] end
     for _, name in ipairs(credentials) do
         r.headers_in[name] = nil
-        if headers[name] ~= "" then r.headers_in[name] = headers[name] end
+        if (headers[name] or "") ~= "" then r.headers_in[name] = headers[name] end
     end
     if headers["set-cookie"] ~= nil then r.err_headers_out["Set-Cookie"] = headers["set-cookie"] end
     -- Who it is, for Apache's own log (%u) and for what it runs itself (REMOTE_USER).

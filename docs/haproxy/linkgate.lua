@@ -5,7 +5,7 @@
 
 -- What linkgate says of a person, in lower case. Another `identity` in linkgate's file wants other names here.
 local identity = { "remote-user", "remote-email", "remote-name", "remote-groups", "linkgate-assertion" }
--- What the visitor sent to the app, as the app may have it: without what is linkgate's.
+-- What the visitor sent to the app; linkgate says what of it the app may have.
 local credentials = { "cookie", "authorization" }
 -- How long linkgate may take, in milliseconds.
 local patience = 3000
@@ -122,23 +122,20 @@ core.register_action("linkgate", { "http-req" }, function(txn, linkgate)
         return refuse(503, "The sign-in is out of order for the moment.")
     end
 
-    -- The value of a header that linkgate always says, once.
-    local function said(name)
-        local values = answer.headers[name]
-        if values ~= nil and values[0] ~= nil and values[1] == nil then return values[0] end
-        core.log(core.err, "linkgate does not say " .. name .. ": see the head of linkgate.lua")
-        return nil
-    end
     for _, name in ipairs(identity) do
-        local value = said(name)
-        if value == nil then return refuse(503, "The sign-in is out of order for the moment.") end
-        http:req_set_header(name, value)
+        local values = answer.headers[name]
+        if values == nil or values[0] == nil or values[1] ~= nil then
+            core.log(core.err, "linkgate does not say " .. name .. ": see the head of linkgate.lua")
+            return refuse(503, "The sign-in is out of order for the moment.")
+        end
+        http:req_set_header(name, values[0])
     end
     for _, name in ipairs(credentials) do
-        local value = said(name)
-        if value == nil then return refuse(503, "The sign-in is out of order for the moment.") end
+        local values = answer.headers[name] or {}
         http:req_del_header(name)
-        if value ~= "" then http:req_set_header(name, value) end
+        for i = 0, values[0] ~= nil and #values or -1 do
+            if values[i] ~= "" then http:req_add_header(name, values[i]) end
+        end
     end
     local renewed = answer.headers["set-cookie"]
     if renewed ~= nil then txn:set_var("txn.linkgate_cookie", renewed[0]) end

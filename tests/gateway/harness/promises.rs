@@ -21,6 +21,7 @@ use std::time::Instant;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 const SESSION: &str = "__Host-linkgate";
 const IDENTITY: [&str; 5] =
@@ -367,7 +368,8 @@ pub async fn a_websocket_opens_for_the_app_s_own_pages_only(kind: Kind) {
     let no = ask(&cookies, "https://evil.example").await.until("\r\n\r\n").await;
     assert!(no.starts_with("HTTP/1.1 403 "), "{no}");
     let mut visitor = ask(&cookies, &own).await;
-    let mut app = Wire::new(listener.accept().await.unwrap().0);
+    let accepted = timeout(PATIENCE, listener.accept()).await.expect("the proxy opens a connection");
+    let mut app = Wire::new(accepted.unwrap().0);
     let asked = app.until("\r\n\r\n").await.to_ascii_lowercase();
     assert!(asked.contains(&format!("\r\nremote-email: {ALICE}\r\n")), "{asked}");
     assert!(asked.contains("\r\nupgrade: websocket\r\n"), "{asked}");
