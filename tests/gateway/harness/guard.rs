@@ -142,6 +142,10 @@ access = "public"
 path = "/staff/"
 allow = ["{ALICE}"]
 [[site.app.route]]
+path = "/near/"
+clients = ["203.0.113.0/24"]
+access = "public"
+[[site.app.route]]
 path = "= /bye"
 access = "sign-out"
 [[site.app.route]]

@@ -15,6 +15,7 @@ use super::process::assert_within_a_second;
 use super::stage::Wire;
 use super::websocket;
 use serde_json::json;
+use std::net::IpAddr;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
@@ -34,6 +35,7 @@ macro_rules! promises {
             a_person_signs_in_and_comes_back_to_the_very_address,
             the_app_learns_who_it_is_and_nothing_of_the_session,
             no_spelling_of_an_identity_reaches_the_app,
+            no_visitor_chooses_an_address,
             another_host_of_the_site_lets_in_without_a_second_letter,
             everybody_gets_the_answer_that_fits,
             nobody_asks_linkgate_in_the_proxys_name,
@@ -188,6 +190,29 @@ pub async fn no_spelling_of_an_identity_reaches_the_app(kind: Kind) {
             assert!(app.seen().is_empty(), "{hop}: {:?}", app.seen());
         }
     }
+}
+
+pub async fn no_visitor_chooses_an_address(kind: Kind) {
+    let app = App::start().await;
+    let guard = Guard::before(kind, &app).await;
+    let nobody = guard.browser();
+    for (name, value) in [
+        ("x-forwarded-for", "203.0.113.9"),
+        ("x-forwarded-for", "203.0.113.9, 203.0.113.10"),
+        ("x-real-ip", "203.0.113.9"),
+        ("forwarded", "for=203.0.113.9"),
+        ("x-envoy-external-address", "203.0.113.9"),
+        ("x-forwarded-uri", "/open/x"),
+        ("x-forwarded-method", "OPTIONS"),
+        ("x-original-url", "/open/x"),
+    ] {
+        let answer = nobody.visit_with(&guard.url("/near/x"), &[(name, value)]).await;
+        assert!(matches!(answer.status, 303 | 400 | 403), "{name}: {value} got {}", answer.status);
+    }
+    assert!(app.seen().is_empty(), "{:?}", app.seen());
+    nobody.visit_with(&guard.url("/open/x"), &[("x-forwarded-for", "203.0.113.9")]).await.expect(200);
+    let address = app.request("/open/x").await.header("x-forwarded-for");
+    assert!(address.parse::<IpAddr>().is_ok() && !address.starts_with("203."), "{address}");
 }
 
 pub async fn another_host_of_the_site_lets_in_without_a_second_letter(kind: Kind) {
