@@ -63,11 +63,12 @@ fn is_alice(seen: &Seen) {
     assert_eq!(told[4][0].split('.').count(), 3);
 }
 
-/// The app learned that nobody is named: all headers are there, and empty.
+/// The app learned that nobody is named: all headers are empty, or left out by a proxy that sends no empty ones.
 #[track_caller]
 fn is_nobody(seen: &Seen) {
     for name in IDENTITY {
-        assert_eq!(seen.all(name), [""], "{name} in {:?}", seen.headers);
+        let told = seen.all(name);
+        assert!(told.is_empty() || told == [""], "{name} in {:?}", seen.headers);
     }
 }
 
@@ -337,7 +338,7 @@ fn leads_to_staff(target: &str) -> bool {
             part => kept.push(part),
         }
     }
-    kept.contains(&"staff")
+    kept.first() == Some(&"staff")
 }
 
 pub async fn a_websocket_opens_for_the_app_s_own_pages_only(kind: Kind) {
