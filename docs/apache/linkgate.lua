@@ -158,6 +158,7 @@ function ask(r)
     end
     if headers["set-cookie"] ~= nil then r.err_headers_out["Set-Cookie"] = headers["set-cookie"] end
     -- Who it is, for Apache's own log (%u) and for what it runs itself (REMOTE_USER).
-    r.user = headers["remote-email"] ~= "" and headers["remote-email"] or nil
+    local email = headers["remote-email"]
+    if email ~= nil and email ~= "" then r.user = email end
     return apache2.OK
 end

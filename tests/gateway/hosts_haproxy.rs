@@ -5,47 +5,26 @@ use crate::harness::app::App;
 use crate::harness::guard::ALICE;
 use crate::harness::guard::Ground;
 use crate::harness::guard::Guard;
-use crate::harness::guard::debian;
 use crate::harness::promises::linkgate_takes_the_file_of;
 use crate::harness::promises::promises;
+use crate::harness::proxies::HAPROXY;
+use crate::harness::proxies::HAPROXY_LUA;
+use crate::harness::proxies::haproxy;
 use std::process::Command;
-
-const PAGE: &str = include_str!("../../docs/haproxy.md");
-const LUA: &str = include_str!("../../docs/haproxy/linkgate.lua");
-
-fn haproxy(ground: &Ground<'_>) -> Command {
-    let (lua, folder) = (ground.write("linkgate.lua", LUA), ground.folder());
-    // HAProxy wants both in one file.
-    let both =
-        ["site.pem", "site.key"].map(|name| std::fs::read_to_string(ground.place.path().join(name)).unwrap());
-    let both = ground.write("both.pem", &both.concat());
-    let config = ground.here(
-        &ground.block(PAGE, "haproxy"),
-        &[
-            ("/etc/haproxy/linkgate.lua", &lua),
-            ("/etc/haproxy/wiki.example.com.pem", &both),
-            ("bind :80\n", &format!("bind unix@{folder}/plain\n")),
-            ("bind :443", &format!("bind 127.0.0.1:{}", ground.port)),
-        ],
-    );
-    let mut command = debian("haproxy");
-    command.arg("-db").arg("-f").arg(ground.write("haproxy.cfg", &config));
-    command
-}
 
 promises!(haproxy);
 
 #[test]
 fn linkgate_takes_the_file_of_the_page() {
-    linkgate_takes_the_file_of(PAGE);
+    linkgate_takes_the_file_of(HAPROXY);
 }
 
 /// With a Lua file that fails before it asks.
 fn broken(ground: &Ground<'_>) -> Command {
     let command = haproxy(ground);
     let at = "local question, target, host =";
-    assert!(LUA.contains(at));
-    ground.write("linkgate.lua", &LUA.replace(at, &format!("error(\"out of order\")\n    {at}")));
+    assert!(HAPROXY_LUA.contains(at));
+    ground.write("linkgate.lua", &HAPROXY_LUA.replace(at, &format!("error(\"out of order\")\n    {at}")));
     command
 }
 

@@ -98,7 +98,7 @@ fn ingress(ground: &Ground<'_>) -> Command {
          map $request_uri $escaped_request_uri {{ default $request_uri; \"/page?a=1&b=2\" \"%2Fpage%3Fa%3D1%26b%3D2\"; }}\n\
          server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {folder}/site.pem; ssl_certificate_key {folder}/site.key;\n\
          location = /_external-auth {{ internal; proxy_pass_request_body off; proxy_set_header Content-Length \"\";\n\
-         proxy_set_header X-Forwarded-Proto \"\"; proxy_set_header X-Original-URL $scheme://$http_host$request_uri;\n\
+         proxy_set_header X-Original-URL $scheme://$http_host$request_uri;\n\
          proxy_set_header X-Original-Method $request_method; proxy_set_header X-Real-IP $remote_addr;\n\
          proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Auth-Request-Redirect $request_uri;\n\
          proxy_http_version 1.1; proxy_pass {ask}; }}\n\

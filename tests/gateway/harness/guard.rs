@@ -150,6 +150,7 @@ methods = ["OPTIONS"]
 access = "public"
 [[site.app]]
 host = "{OTHER}"
+{upstream}
 "#
         );
         let gateway = Gateway::start_with(place, &config).await;

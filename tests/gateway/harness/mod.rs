@@ -15,6 +15,7 @@ pub mod noise;
 pub mod process;
 pub mod program;
 pub mod promises;
+pub mod proxies;
 pub mod raw;
 pub mod recorder;
 pub mod smtp;

@@ -1,0 +1,99 @@
+//! The proxies whose pages below docs/ are run: each takes its lines from its page, as they stand there.
+
+use super::guard::Ground;
+use super::guard::blocks;
+use super::guard::debian;
+use super::installed;
+use std::process::Command;
+
+pub const HAPROXY: &str = include_str!("../../../docs/haproxy.md");
+pub const HAPROXY_LUA: &str = include_str!("../../../docs/haproxy/linkgate.lua");
+pub const APACHE: &str = include_str!("../../../docs/apache.md");
+pub const APACHE_LUA: &str = include_str!("../../../docs/apache/linkgate.lua");
+pub const ENVOY: &str = include_str!("../../../docs/envoy.md");
+
+pub fn haproxy(ground: &Ground<'_>) -> Command {
+    let (lua, folder) = (ground.write("linkgate.lua", HAPROXY_LUA), ground.folder());
+    // HAProxy wants both in one file.
+    let both =
+        ["site.pem", "site.key"].map(|name| std::fs::read_to_string(ground.place.path().join(name)).unwrap());
+    let both = ground.write("both.pem", &both.concat());
+    let config = ground.here(
+        &ground.block(HAPROXY, "haproxy"),
+        &[
+            ("/etc/haproxy/linkgate.lua", &lua),
+            ("/etc/haproxy/wiki.example.com.pem", &both),
+            ("bind :80\n", &format!("bind unix@{folder}/plain\n")),
+            ("bind :443", &format!("bind 127.0.0.1:{}", ground.port)),
+        ],
+    );
+    let mut command = debian("haproxy");
+    command.arg("-db").arg("-f").arg(ground.write("haproxy.cfg", &config));
+    command
+}
+
+/// Apache with this host, and with the modules that the page's `number`th `a2enmod` brings, beside Debian's default.
+fn apache(ground: &Ground<'_>, host: &str, number: usize) -> Command {
+    let folder = ground.folder();
+    let wanted = APACHE
+        .split("a2enmod ")
+        .nth(number)
+        .and_then(|rest| rest.split(['\n', '`']).next())
+        .expect("a2enmod");
+    let loaded: String = ["mpm_event", "authz_core"]
+        .into_iter()
+        .chain(wanted.split(' '))
+        .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
+        .collect();
+    let config = format!(
+        "ServerRoot {folder}\nServerName localhost\nPidFile {folder}/pid\nDefaultRuntimeDir {folder}\n\
+         ErrorLog /dev/stderr\nLogLevel warn\nUser www-data\nGroup www-data\nListen 127.0.0.1:{}\n{loaded}{host}",
+        ground.port
+    );
+    let mut command = debian("apache2");
+    command.arg("-DFOREGROUND").arg("-f").arg(ground.write("apache.conf", &config));
+    command
+}
+
+fn host(ground: &Ground<'_>, number: usize, more: &[(&str, &str)]) -> String {
+    let lines = blocks(APACHE, "apache").into_iter().nth(number).expect("a host");
+    let port = format!("<VirtualHost 127.0.0.1:{}>", ground.port);
+    let mut all = vec![("<VirtualHost *:443>", port.as_str())];
+    all.extend(more);
+    ground.here(&lines, &all)
+}
+
+/// Asking linkgate.
+pub fn apache_asking(ground: &Ground<'_>) -> Command {
+    let lua = ground.write(
+        "linkgate.lua",
+        &ground.here(
+            APACHE_LUA,
+            &[("http://127.0.0.1:8080", &format!("http://127.0.0.1:{}", ground.place.port))],
+        ),
+    );
+    apache(ground, &host(ground, 1, &[("/etc/apache2/linkgate.lua", &lua)]), 2)
+}
+
+/// Before linkgate.
+pub fn apache_before_linkgate(ground: &Ground<'_>) -> Command {
+    apache(ground, &host(ground, 0, &[]), 1)
+}
+
+pub fn envoy(ground: &Ground<'_>) -> Command {
+    let address = |port: u16| format!("address: 127.0.0.1, port_value: {port} }}");
+    let app = ground.app.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+    let config = ground.here(
+        &ground.block(ENVOY, "yaml"),
+        &[
+            ("address: 0.0.0.0, port_value: 443 }", &address(ground.port)),
+            ("address: 127.0.0.1, port_value: 8080 }", &address(ground.place.port)),
+            ("address: 127.0.0.1, port_value: 3000 }", &address(app)),
+        ],
+    );
+    let mut command = Command::new(installed("venv/bin/envoy"));
+    command
+        .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning", "-c"])
+        .arg(ground.write("envoy.yaml", &config));
+    command
+}
