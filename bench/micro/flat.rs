@@ -44,7 +44,7 @@ const REQUEST: Work = Work {
     whole: true,
     run: |house, ask| {
         let ready = house.desk.ready(&ask.authority, black_box(&ask.head)).unwrap();
-        assert!(house.desk.header_rules(&ready, ask.head.clone()) > 0);
+        assert!(house.desk.header_rules(&ready, &ask.head) > 0);
     },
 };
 const CHECK: Work = Work {

@@ -78,7 +78,7 @@ fn header_rules(bencher: Bencher<'_, '_>) {
             let ask = next(&house, &turn);
             (house.desk.ready(&ask.authority, &ask.head).unwrap(), ask.head.clone())
         })
-        .bench_local_values(|(ready, head)| house.desk.header_rules(&ready, head));
+        .bench_local_values(|(ready, head)| house.desk.header_rules(&ready, &head));
 }
 
 #[divan::bench]

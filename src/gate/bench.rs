@@ -111,7 +111,7 @@ impl Desk {
 
     /// The headers that the app gets; their number.
     #[must_use]
-    pub fn header_rules(&self, ready: &Ready<'_>, head: request::Parts) -> usize {
+    pub fn header_rules(&self, ready: &Ready<'_>, head: &request::Parts) -> usize {
         let visit = Visit {
             client: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             forwarded_for: None,
@@ -120,7 +120,7 @@ impl Desk {
             port: &ready.place.port,
             request_id: &self.reference,
             cookies: &ready.place.names,
-            identity: ready.told.as_ref().map(|told| &*told.values),
+            identity: ready.told.as_ref().map(|told| &told.values),
             consumed_authorization: false,
             assertion: ready.told.as_ref().map(|told| &told.assertion),
         };

@@ -35,16 +35,6 @@ use crate::proxy::Visit;
 static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// What an error page is chosen by: kept while a request's other headers go to the app.
-static PAGE_CHOICE: [HeaderName; 6] = [
-    header::ACCEPT,
-    header::ACCEPT_LANGUAGE,
-    header::UPGRADE,
-    HeaderName::from_static("x-requested-with"),
-    HeaderName::from_static("sec-fetch-dest"),
-    HeaderName::from_static("sec-fetch-mode"),
-];
-
 impl Gate {
     pub(super) async fn forward(
         &self,
@@ -55,8 +45,6 @@ impl Gate {
         mut ask: Box<Ask>,
         request: Request<Incoming>,
     ) -> Response<Body> {
-        let navigation = is_navigation(request.method(), request.headers());
-        let choice = PAGE_CHOICE.each_ref().map(|name| request.headers().get(name).cloned());
         // Only a person whom this route admits is named to the app.
         let pass = found.pass.as_ref().filter(|_| permitted.identity().is_some());
         let told = pass.and_then(|pass| {
@@ -78,7 +66,7 @@ impl Gate {
             port: &journey.place.port,
             request_id: journey.reference.value(),
             cookies: &journey.place.names,
-            identity: told.as_ref().map(|told| &*told.values),
+            identity: told.as_ref().map(|told| &told.values),
             consumed_authorization: found.consumed_authorization,
             assertion: told.as_ref().map(|told| &told.assertion),
         };
@@ -87,9 +75,12 @@ impl Gate {
         match admitted {
             None | Some(Ok(true)) => {}
             Some(Ok(false)) => ask.wish = None,
-            Some(Err(error)) => return self.not_forwarded(journey, found, permitted, choice, error),
+            Some(Err(error)) => {
+                return self.not_forwarded(journey, found, permitted, request.headers(), error);
+            }
         }
         if ask.wish.is_some() {
+            let headers = request.headers().clone();
             let switched = Box::pin(self.switch(worker, journey, permitted, ask, request, visit)).await;
             return match switched {
                 Ok(mut answer) => {
@@ -98,12 +89,13 @@ impl Gate {
                     }
                     answer
                 }
-                Err(error) => self.not_forwarded(journey, found, permitted, choice, error),
+                Err(error) => self.not_forwarded(journey, found, permitted, &headers, error),
             };
         }
+        let (head, body) = request.into_parts();
         let mut waiting = Waiting::new(&worker.open, worker.number);
         let outcome = {
-            let mut answer = pin!(worker.proxy.forward(permitted, &ask.target, request, visit));
+            let mut answer = pin!(worker.proxy.forward(permitted, &ask.target, &head, body, visit));
             poll_fn(|cx| {
                 waiting.poll(cx, answer.as_mut(), ask.pass.as_ref(), |gate| gate.judge_again(ask.asked()))
             })
@@ -121,14 +113,14 @@ impl Gate {
                 let mut answer = answer.map(|stream| Body::watched(stream, ready));
                 if let Some(pass) = pass {
                     private::keep_private(answer.headers_mut(), &permitted.route().handling);
-                    if navigation && !found.by_bearer {
+                    if !found.by_bearer && is_navigation(&head.method, &head.headers) {
                         self.renew(&journey.visitor(found), &pass.claims, answer.headers_mut());
                     }
                 }
                 answer
             }
-            Ok(Err(error)) => self.not_forwarded(journey, found, permitted, choice, error),
-            Err(over) => self.over(&journey.visitor(found), over, &ask, choice),
+            Ok(Err(error)) => self.not_forwarded(journey, found, permitted, &head.headers, error),
+            Err(over) => self.over(&journey.visitor(found), over, &ask, &head.headers),
         }
     }
 
@@ -165,22 +157,21 @@ impl Gate {
         journey: &Journey<'_>,
         found: &Found,
         permitted: &Permitted,
-        choice: Choice,
+        headers: &HeaderMap,
         error: ForwardError,
     ) -> Response<Body> {
         tracing::warn!(reference = journey.reference.as_str(), app = permitted.app().name, %error, "not forwarded");
         let visitor = journey.visitor(found);
-        closing(self.fault(&visitor, &chosen(choice), &Fault::Forward(error)))
+        closing(self.fault(&visitor, headers, &Fault::Forward(error)))
     }
 
     /// Somebody who may not wait for the answer any more.
-    fn over(&self, visitor: &Visitor, over: Over, ask: &Ask, choice: Choice) -> Response<Body> {
-        let headers = chosen(choice);
+    fn over(&self, visitor: &Visitor, over: Over, ask: &Ask, headers: &HeaderMap) -> Response<Body> {
         closing(match over {
-            Over::Stale => self.fault(visitor, &headers, &Fault::Stale),
+            Over::Stale => self.fault(visitor, headers, &Fault::Stale),
             Over::Refused(refusal) => {
                 let nobody = Visitor { session: None, ..visitor.clone() };
-                self.refuse(&nobody, refusal, &ask.target, &ask.method, &headers)
+                self.refuse(&nobody, refusal, &ask.target, &ask.method, headers)
             }
         })
     }
@@ -191,14 +182,6 @@ impl Gate {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
         }
     }
-}
-
-/// What of a request's headers an error page is chosen by.
-type Choice = [Option<HeaderValue>; PAGE_CHOICE.len()];
-
-fn chosen(choice: Choice) -> HeaderMap {
-    let named = PAGE_CHOICE.iter().cloned().zip(choice);
-    named.filter_map(|(name, value)| Some((name, value?))).collect()
 }
 
 /// What is left of the request's body is not read: the connection ends with this answer.

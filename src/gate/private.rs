@@ -1,7 +1,6 @@
 //! Answers to signed-in people stay out of shared caches. Never makes an answer more cacheable than the app said.
 
 use http::HeaderMap;
-use http::HeaderName;
 use http::HeaderValue;
 use http::header;
 
@@ -14,15 +13,18 @@ pub fn keep_private(headers: &mut HeaderMap, handling: &Handling) {
         return;
     }
     // Caches that these are meant for obey them before `Cache-Control` (RFC 9213 §2.2).
-    let targeted: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| name.as_str().ends_with("cdn-cache-control") || *name == "surrogate-control")
-        .cloned()
-        .collect();
+    let mut targeted = Vec::new();
+    let mut said = false;
+    for name in headers.keys() {
+        said |= *name == header::CACHE_CONTROL;
+        if name.as_str().ends_with("cdn-cache-control") || *name == "surrogate-control" {
+            targeted.push(name.clone());
+        }
+    }
     for name in targeted {
         headers.remove(&name);
     }
-    if !headers.contains_key(header::CACHE_CONTROL) {
+    if !said {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
         return;
     }

@@ -13,6 +13,7 @@ use http::HeaderMap;
 use http::Method;
 use http::header;
 use http::request;
+use tokio::time::timeout;
 
 use super::Current;
 use super::Login;
@@ -206,6 +207,9 @@ impl Fields {
     }
 }
 
+/// How long a form, of a packet or a few, may take to arrive.
+const FORM_TIME: Duration = Duration::from_secs(10);
+
 /// The body of a POST.
 pub(super) struct Sent {
     pub json: bool,
@@ -223,7 +227,9 @@ impl FromRequest<Arc<Login>> for Sent {
             (Some(_), Some(_)) => return Err(Problem::BadRequest("Content-Type is there twice")),
         };
         let kind = kind.split(';').next().unwrap_or_default().trim().to_owned();
-        let body = Bytes::from_request(request, login).await.map_err(|rejection| {
+        // Who dawdles, or says no more at all, would keep the connection for as long as it likes.
+        let body = timeout(FORM_TIME, Bytes::from_request(request, login)).await;
+        let body = body.map_err(|_| Problem::TooSlow)?.map_err(|rejection| {
             if rejection.status() == http::StatusCode::PAYLOAD_TOO_LARGE {
                 Problem::TooLarge
             } else {

@@ -33,6 +33,8 @@ pub(super) enum Problem {
     BadAddress(&'static str),
     /// Visitor: over the limit of a form.
     TooLarge,
+    /// Visitor: a form that takes too long to arrive.
+    TooSlow,
     /// Visitor: no such page.
     NotFound,
     /// Visitor: no such method here.
@@ -148,6 +150,7 @@ impl Problem {
             Self::BadJson { .. } => (StatusCode::BAD_REQUEST, "bad-json", "Send one JSON object of texts."),
             Self::BadAddress(what) => (StatusCode::BAD_REQUEST, "bad-address", what),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Forms are small here."),
+            Self::TooSlow => (StatusCode::REQUEST_TIMEOUT, "too-slow", "The body did not arrive in time."),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no page of this name."),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method", "This page has no such method."),
             Self::CrossSite => (
@@ -188,6 +191,7 @@ impl Problem {
             | Self::BadJson { .. }
             | Self::BadAddress(_)
             | Self::TooLarge
+            | Self::TooSlow
             | Self::NotFound
             | Self::Method
             | Self::CrossSite
@@ -226,6 +230,7 @@ impl Problem {
             Self::BadRequest(_)
             | Self::BadJson { .. }
             | Self::BadAddress(_)
+            | Self::TooSlow
             | Self::NotSignedIn
             | Self::WrongCode
             | Self::CodesOff

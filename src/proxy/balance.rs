@@ -32,7 +32,7 @@ pub(super) struct Backend {
 impl Backend {
     /// An idle connection.
     pub(super) fn take(&self) -> Option<Box<Live>> {
-        self.shelf.take(&self.sweeper)
+        self.shelf.take()
     }
 
     /// Takes a connection back.

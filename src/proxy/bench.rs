@@ -3,6 +3,7 @@
 
 use http::request;
 
+use super::Original;
 use super::Proxy;
 use super::Upload;
 use super::Visit;
@@ -16,10 +17,10 @@ impl Proxy {
         &self,
         permitted: &Permitted,
         target: &Target,
-        head: request::Parts,
+        head: &request::Parts,
         visit: &Visit<'_>,
     ) -> usize {
-        let made = self.outgoing(permitted, target, head, Upload::none(), visit);
+        let made = self.outgoing(&Original { permitted, target, head, visit }, Upload::none());
         made.map_or(0, |request| request.headers().len())
     }
 }

@@ -13,24 +13,24 @@ use crate::identity::cookie;
 const REMOVED: [&str; 4] = ["alt-svc", "nel", "report-to", "reporting-endpoints"];
 const CLEAR_SITE_DATA: &str = "clear-site-data";
 
-/// Takes our cookies out of a request and joins several `Cookie` headers into one (RFC 9113 §8.2.3).
-pub fn clean_request(headers: &mut HeaderMap, names: &CookieNames) {
+/// A request's cookies without ours, several `Cookie` headers joined into one (RFC 9113 §8.2.3); `None`: no others.
+#[must_use]
+pub fn others(headers: &HeaderMap, names: &CookieNames) -> Option<HeaderValue> {
     let mut lines = headers.get_all(header::COOKIE).iter();
-    let Some(first) = lines.next() else { return };
-    let several = lines.next().is_some();
-    let mut own = false;
-    let mut others = false;
-    for pair in pairs(first) {
-        let is_own = is_own(pair, names);
-        own |= is_own;
-        others |= !is_own;
-    }
-    if !several && !own {
-        return;
-    }
-    if !several && !others {
-        headers.remove(header::COOKIE);
-        return;
+    let first = lines.next()?;
+    if lines.next().is_none() {
+        let (mut own, mut others) = (false, false);
+        for pair in pairs(first) {
+            let is_own = is_own(pair, names);
+            own |= is_own;
+            others |= !is_own;
+        }
+        if !own {
+            return Some(first.clone());
+        }
+        if !others {
+            return None;
+        }
     }
     let mut joined = Vec::new();
     for pair in headers.get_all(header::COOKIE).iter().flat_map(pairs).filter(|pair| !is_own(pair, names)) {
@@ -39,13 +39,10 @@ pub fn clean_request(headers: &mut HeaderMap, names: &CookieNames) {
         }
         joined.extend_from_slice(pair);
     }
-    headers.remove(header::COOKIE);
     if joined.is_empty() {
-        return;
+        return None;
     }
-    if let Ok(value) = HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)) {
-        headers.insert(header::COOKIE, value);
-    }
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(joined)).ok()
 }
 
 /// Takes out of an answer what would touch our cookies or lead around the gate.
@@ -129,11 +126,18 @@ mod tests {
     fn crumbs_are_joined_without_our_own() {
         let names = CookieNames::new("linkgate", true);
         let mut headers = map("cookie", &[b"a=1", b"__Host-linkgate=t; b=\xff", b"linkgate-login=n", b"c=3"]);
-        clean_request(&mut headers, &names);
-        assert_eq!(headers, map("cookie", &[b"a=1; b=\xff; c=3"]));
-        let mut only_ours = map("cookie", &[b"__Host-linkgate=t"]);
-        clean_request(&mut only_ours, &names);
-        assert!(only_ours.is_empty());
+        assert_eq!(others(&headers, &names).unwrap(), b"a=1; b=\xff; c=3"[..]);
+        headers.remove(header::COOKIE);
+        assert_eq!(others(&headers, &names), None);
+        for (line, left) in [
+            (&b"__Host-linkgate=t"[..], None),
+            (b"linkgate=t;linkgate-login=n;", None),
+            (b"a=1;  b=2;", Some(&b"a=1;  b=2;"[..])),
+            (b"a=1;linkgate=t", Some(b"a=1")),
+            (b";", Some(b";")),
+        ] {
+            assert_eq!(others(&map("cookie", &[line]), &names).as_ref().map(HeaderValue::as_bytes), left);
+        }
     }
 
     #[test]

@@ -8,7 +8,6 @@ use std::time::Duration;
 use http::Request;
 use http::Response;
 use http::header;
-use hyper::body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tokio::time::sleep;
@@ -24,11 +23,11 @@ use super::link::Held;
 use super::link::Link;
 use super::link::dress;
 use super::link::set_host;
+use super::outgoing::Original;
 use super::upload::Flow;
 use super::upload::Upload;
 use super::upstream::Live;
 use super::upstream::Unanswered;
-use crate::policy::Route;
 use crate::policy::RouteLimits;
 use crate::policy::Upstream;
 
@@ -44,11 +43,11 @@ impl Proxy {
     /// Asks an endpoint of the upstream, by an idle connection where there is one.
     pub(super) async fn exchange(
         &self,
-        upstream: &Arc<Upstream>,
+        original: &Original<'_>,
         request: Request<Upload>,
         flow: Option<&Rc<Flow>>,
-        route: &Route,
     ) -> Result<(Link, Response<Incoming>), ForwardError> {
+        let (upstream, route) = (original.permitted.upstream(), original.permitted.route());
         let group = self.group(upstream)?;
         let Some(backend) = group.choose(&[], &self.dice) else { return Err(unlisted()) };
         // Counted from here on: who comes while this one connects should go elsewhere.
@@ -59,28 +58,31 @@ impl Proxy {
         if let Some(live) = backend.take() {
             let mut link = Link::new(Held::Http1(live), busy);
             set_host(&mut request, &route.handling.host, &backend.line);
-            let spare = spare(&request);
             match link.ask(request, flow, route.limits.response_timeout).await {
                 Ok(answer) => {
                     backend.record.answered();
                     return Ok((link, answer));
                 }
-                Err(unanswered) => request = round.again(backend, true, spare, unanswered, flow)?,
+                Err(unanswered) => {
+                    let once_more = OnceMore { proxy: self, original, flow, kept: None };
+                    request = round.again(backend, true, once_more, unanswered)?;
+                }
             }
         } else {
             round.next = Some(busy);
         }
-        Box::pin(self.labour(round, request, flow, route)).await
+        Box::pin(self.labour(round, original, request, flow)).await
     }
 
     /// Asks one endpoint after the other, for as long as nothing was sent, or may be sent again.
     async fn labour(
         &self,
         mut round: Round<'_>,
+        original: &Original<'_>,
         mut request: Request<Upload>,
         flow: Option<&Rc<Flow>>,
-        route: &Route,
     ) -> Result<(Link, Response<Incoming>), ForwardError> {
+        let route = original.permitted.route();
         let (limits, wish) = (&route.limits, &route.handling.host);
         let visitor = request.headers().get(header::HOST).cloned();
         loop {
@@ -96,21 +98,23 @@ impl Proxy {
             };
             let mut link = Link::new(held, busy);
             dress(&mut request, link.version(), &backend.line, wish, visitor.as_ref())?;
-            let spare = match link.version() {
-                Version::Http1 if round.may_repeat(used) => spare(&request),
-                Version::Http1 => None,
+            let kept = match link.version() {
                 // An app that goes away may not have looked at it.
-                Version::Http2 => Some(copy(&request, request.body().again())),
+                Version::Http2 if flow.is_some() => Some(copy(&request, request.body().again())),
+                Version::Http1 | Version::Http2 => None,
             };
             match link.ask(request, flow, limits.response_timeout).await {
                 Ok(answer) => {
-                    if let Some(spare) = spare {
-                        spare.body().settle();
+                    if let Some(kept) = kept {
+                        kept.body().settle();
                     }
                     backend.record.answered();
                     return Ok((link, answer));
                 }
-                Err(unanswered) => request = round.again(&backend, used, spare, unanswered, flow)?,
+                Err(unanswered) => {
+                    let once_more = OnceMore { proxy: self, original, flow, kept };
+                    request = round.again(&backend, used, once_more, unanswered)?;
+                }
             }
         }
     }
@@ -214,8 +218,8 @@ impl<'a> Round<'a> {
         self.tried.push(backend);
     }
 
-    /// Whether a copy is worth its price: after a first answer that never began, it may go out once more, by a new
-    /// connection where a `used` one had been closed, else to another endpoint.
+    /// Whether it may go out once more after an answer that never began: by a new connection where a `used` one had
+    /// been closed, else to another endpoint.
     fn may_repeat(&self, used: bool) -> bool {
         !self.repeated && (used || self.group.backends.len() > 1)
     }
@@ -225,22 +229,18 @@ impl<'a> Round<'a> {
         &mut self,
         backend: &Rc<Backend>,
         used: bool,
-        spare: Option<Request<Upload>>,
+        mut once_more: OnceMore<'_>,
         unanswered: Unanswered,
-        flow: Option<&Rc<Flow>>,
     ) -> Result<Request<Upload>, ForwardError> {
         let Unanswered { error, unsent, silent, unseen } = unanswered;
         // The visitor's body, where it failed first, is the cause of what the app did.
-        if let Some(cause) = flow.and_then(|flow| flow.failure()) {
+        if let Some(cause) = once_more.flow.and_then(|flow| flow.failure()) {
             return Err(cause);
         }
         // What was never sent, or never looked at, may be sent anywhere; a used connection was closed meanwhile, and
         // says nothing of the app.
-        let (spare, unseen) = match spare {
-            Some(spare) if unseen && spare.body().is_whole() => (None, Some(spare)),
-            spare => (spare.filter(is_repeatable), None),
-        };
-        if let Some(request) = unsent.or(unseen).filter(|_| self.unsent > 0) {
+        let unheard = if unseen { unsent.or_else(|| once_more.unseen()) } else { unsent };
+        if let Some(request) = unheard.filter(|_| self.unsent > 0) {
             self.unsent -= 1;
             self.turn_away(backend, used || self.group.backends.len() == 1, error);
             return Ok(request);
@@ -248,7 +248,9 @@ impl<'a> Round<'a> {
         if !(used && silent) {
             backend.record.unanswered();
         }
-        match spare.filter(|_| silent && self.may_repeat(used)) {
+        let may_repeat = silent && !unseen && self.may_repeat(used);
+        let request = if may_repeat { once_more.repeated() } else { None };
+        match request {
             None => Err(error),
             Some(request) => {
                 self.repeated = true;
@@ -269,18 +271,38 @@ impl<'a> Round<'a> {
     }
 }
 
+/// How the same request is made once more, should it be needed.
+struct OnceMore<'a> {
+    proxy: &'a Proxy,
+    original: &'a Original<'a>,
+    /// Of its body; `None`: it had none.
+    flow: Option<&'a Rc<Flow>>,
+    /// A copy with what was sent of its body; `None`: nothing was kept.
+    kept: Option<Request<Upload>>,
+}
+
+impl OnceMore<'_> {
+    /// Of a request that was never looked at.
+    fn unseen(&mut self) -> Option<Request<Upload>> {
+        if self.flow.is_none() {
+            return self.bodyless();
+        }
+        self.kept.take().filter(|request| request.body().is_whole())
+    }
+
+    /// Of a request that does no harm twice, and has nothing that would have to be asked for again.
+    fn repeated(&self) -> Option<Request<Upload>> {
+        let repeatable = self.flow.is_none() && self.original.head.method.is_idempotent();
+        if repeatable { self.bodyless() } else { None }
+    }
+
+    fn bodyless(&self) -> Option<Request<Upload>> {
+        self.proxy.outgoing(self.original, Upload::none()).ok()
+    }
+}
+
 fn unlisted() -> ForwardError {
     ForwardError::Broken("no endpoint is known here".to_owned())
-}
-
-/// A copy for a second try, of requests that may be repeated.
-fn spare(request: &Request<Upload>) -> Option<Request<Upload>> {
-    is_repeatable(request).then(|| copy(request, Upload::none()))
-}
-
-/// Whether it does no harm twice, and has nothing that would have to be asked for again.
-fn is_repeatable(request: &Request<Upload>) -> bool {
-    request.method().is_idempotent() && request.body().is_end_stream()
 }
 
 fn copy(request: &Request<Upload>, body: Upload) -> Request<Upload> {

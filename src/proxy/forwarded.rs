@@ -94,6 +94,11 @@ pub(super) fn set(headers: &mut HeaderMap, visit: &Visit<'_>, visitors: &Visitor
     headers.insert(&HOST, visit.host.clone());
     headers.insert(header::HOST, visit.host.clone());
     headers.insert(&PORT, visit.port.clone());
+    name(headers, visit);
+}
+
+/// Sets `X-Request-Id` alone.
+pub(super) fn name(headers: &mut HeaderMap, visit: &Visit<'_>) {
     headers.insert(&REQUEST_ID, visit.request_id.clone());
 }
 

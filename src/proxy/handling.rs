@@ -80,6 +80,12 @@ fn lies_below(prefix: &str, path: &str, ignore_case: bool) -> bool {
     PathPattern::Prefix(prefix.to_owned()).covers(path, ignore_case)
 }
 
+/// Whether [`request`] has anything to do.
+pub(super) fn changes_requests(route: &Route) -> bool {
+    let handling = &route.handling;
+    !handling.request_headers.is_empty() || handling.basic.is_some() || handling.strip_prefix.is_some()
+}
+
 /// Sets and removes what the route says, for the app. A visitor's field of the same name goes, in every spelling that
 /// folds to it: what the app reads is the configuration's word.
 pub(super) fn request(headers: &mut HeaderMap, permitted: &Permitted) {

@@ -16,6 +16,10 @@ const NAMES: &[&[u8]] =
 /// Whether a field concerns one connection only, in any spelling that folds to its name. A spelling of
 /// `Content-Length` or `Host` that is not theirs counts too: nobody may frame or route by it.
 pub(super) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    // The most frequent ones that look like it and are not.
+    if *name == header::CONTENT_TYPE || *name == header::CONTENT_LENGTH {
+        return false;
+    }
     // What the names below begin with; few others do.
     if !matches!(
         &first(name.as_str()),
@@ -33,17 +37,14 @@ pub(super) fn strip(headers: &mut HeaderMap) -> bool {
     // Nearly every message has a `Connection`, and nothing else of the list.
     let mut connection = false;
     let mut doomed = Vec::new();
-    for name in headers.keys().filter(|name| is_hop_by_hop(name)) {
+    for name in headers.keys() {
         if *name == header::CONNECTION {
             connection = true;
-        } else {
+        } else if is_hop_by_hop(name) {
             doomed.push(name.clone());
         }
     }
-    let wishes = |te: &HeaderValue| {
-        tokens(te).any(|token| token.split(|b| *b == b';').next().is_some_and(is_trailers))
-    };
-    let trailers = doomed.contains(&header::TE) && headers.get_all(header::TE).iter().any(wishes);
+    let trailers = doomed.contains(&header::TE) && headers.get_all(header::TE).iter().any(wants_trailers);
     if connection {
         remove_named(headers);
         headers.remove(header::CONNECTION);
@@ -56,19 +57,31 @@ pub(super) fn strip(headers: &mut HeaderMap) -> bool {
 
 /// Removes what `Connection` names.
 fn remove_named(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(tokens)
-        .filter(|token| !token.eq_ignore_ascii_case(b"keep-alive") && !token.eq_ignore_ascii_case(b"close"))
-        .filter_map(|token| HeaderName::from_bytes(token).ok())
-        .collect();
-    for name in named {
+    for name in named(headers) {
         // What frames and routes the message is not the sender's to take away.
         if name != header::CONTENT_LENGTH && name != header::HOST {
             headers.remove(&name);
         }
     }
+}
+
+/// What `Connection` names: fields that go no further.
+pub(super) fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+    let plain =
+        |token: &[u8]| token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close");
+    let mut named = Vec::new();
+    for line in headers.get_all(header::CONNECTION) {
+        if !plain(line.as_bytes()) {
+            let tokens = tokens(line).filter(|token| !plain(token));
+            named.extend(tokens.filter_map(|token| HeaderName::from_bytes(token).ok()));
+        }
+    }
+    named
+}
+
+/// Whether a `TE` field says that its sender takes trailers.
+pub(super) fn wants_trailers(te: &HeaderValue) -> bool {
+    tokens(te).any(|token| token.split(|b| *b == b';').next().is_some_and(is_trailers))
 }
 
 /// Says to the next hop that trailers are welcome (RFC 9110 §10.1.4 asks for both fields).

@@ -68,18 +68,32 @@ impl Link {
         }
     }
 
-    /// Lets the connection read and write. Ready when it has ended, well or not; one that is shared is driven by a task
-    /// of its own, and tells of its end by the answer's body.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ForwardError>> {
+    /// Looks for a piece of the answer, and lets the connection read and write where there is none yet; one that is
+    /// shared is driven by a task of its own, and tells of its end by the answer's body.
+    pub(super) fn pull<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut look: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
         match &mut self.held {
-            Held::Http1(live) => live.drive(cx),
-            Held::Http2(_) => Poll::Pending,
+            Held::Http1(live) => live.pull(cx, look),
+            Held::Http2(_) => look(cx),
         }
     }
 
-    /// After the end of an answer: the connection may serve again.
-    pub(super) fn give_back(self) {
-        if let Held::Http1(live) = self.held {
+    /// Whether nothing more can come.
+    pub(super) const fn is_over(&self) -> bool {
+        match &self.held {
+            Held::Http1(live) => live.is_over(),
+            Held::Http2(_) => false,
+        }
+    }
+
+    /// After the end of an answer: the connection may serve again, unless it still sends a body that nobody waits for.
+    pub(super) fn give_back(self, flow: Option<&Flow>) {
+        if let Held::Http1(mut live) = self.held
+            && (flow.is_none_or(|flow| flow.ended.get()) || live.is_free())
+        {
             self.busy.backend().put(live);
         }
     }

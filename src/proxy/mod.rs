@@ -2,6 +2,7 @@
 //! no session, writes no error page. One [`Proxy`] a worker; nothing here crosses threads.
 
 mod balance;
+mod bell;
 #[cfg(feature = "bench")]
 mod bench;
 mod connect;
@@ -20,8 +21,10 @@ mod identity;
 mod kept;
 mod link;
 mod open;
+mod outgoing;
 mod patience;
 mod pool;
+mod preface;
 mod reach;
 mod stream;
 mod switch;
@@ -37,13 +40,12 @@ mod way;
 mod tests;
 
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
-use http::Request;
 use http::Response;
 use http::StatusCode;
 use http::Version;
@@ -56,7 +58,7 @@ use hyper::ext::ReasonPhrase;
 
 pub use connectors::ConnectorError;
 pub use connectors::Connectors;
-pub use cookies::clean_request;
+pub use cookies::others as other_cookies;
 pub use error::ForwardError;
 pub use fold::is_disguised;
 pub use handling::{basic_user, kept_from_answers, kept_from_requests, stripped};
@@ -71,7 +73,6 @@ pub use tunnel::Tunnel;
 pub use upgrade::Wish;
 
 use crate::identity::CookieNames;
-use crate::policy::App;
 use crate::policy::Handling;
 use crate::policy::Permitted;
 use crate::policy::Target;
@@ -79,9 +80,9 @@ use crate::random::Random;
 use balance::Dice;
 use balance::Group;
 use connectors::Addresses;
-use forwarded::Via;
-use forwarded::Visitors;
+use outgoing::Original;
 use pool::Sweeper;
+use preface::Prefaces;
 use upload::Upload;
 use way::Scratch;
 
@@ -118,7 +119,7 @@ pub struct Visit<'a> {
     /// Our cookies on this host.
     pub cookies: &'a CookieNames,
     /// Who asks, in the form of this route; `None`: unknown, every header is sent empty.
-    pub identity: Option<&'a IdentityHeaderValues>,
+    pub identity: Option<&'a Rc<IdentityHeaderValues>>,
     /// `Authorization` held our token: it is not the app's to see.
     pub consumed_authorization: bool,
     /// `Linkgate-Assertion`; `None`: sent empty.
@@ -131,8 +132,7 @@ pub struct Proxy {
     /// From an upstream's address in memory to its group.
     numbers: Addresses,
     dice: Dice,
-    via: Via,
-    visitors: Visitors,
+    prefaces: Prefaces,
     body_timeout: Duration,
     scratch: Scratch,
     random: Random,
@@ -148,8 +148,7 @@ impl Proxy {
             groups: connectors.all().iter().map(|connector| Group::new(connector, &sweeper)).collect(),
             numbers: connectors.numbers(),
             dice: Dice::new(u64::from_ne_bytes(random.bytes())),
-            via: Via::new(&settings.via_name),
-            visitors: Visitors::new(),
+            prefaces: Prefaces::new(&settings.via_name),
             body_timeout: settings.body_timeout,
             scratch: Scratch::default(),
             random: random.clone(),
@@ -157,7 +156,7 @@ impl Proxy {
     }
 
     /// Forwards a permitted request, body and all, and returns as soon as the answer's headers are there. Dropping the
-    /// future or the answer closes the connection to the app.
+    /// future or the answer closes the connection to the app. `head` is `body`'s, and stays as it is.
     ///
     /// # Errors
     /// [`ForwardError`] says who is at fault; the app may have seen the request.
@@ -165,59 +164,24 @@ impl Proxy {
         &self,
         permitted: &Permitted,
         target: &Target,
-        request: Request<Incoming>,
+        head: &request::Parts,
+        body: Incoming,
         visit: Visit<'_>,
     ) -> Result<Response<Stream>, ForwardError> {
         let (route, app) = (permitted.route(), permitted.app());
-        let (head, body) = request.into_parts();
         let http2 = head.version == Version::HTTP_2;
         let upload = Upload::new(body, http2, route.limits.max_body, self.body_timeout, app)?;
         let flow = upload.flow();
 
-        let method = head.method.clone();
-        let outgoing = self.outgoing(permitted, target, head, upload, &visit)?;
-        let (link, answer) = self.exchange(permitted.upstream(), outgoing, flow.as_ref(), route).await?;
+        let original = Original { permitted, target, head, visit: &visit };
+        let outgoing = self.outgoing(&original, upload)?;
+        let (link, answer) = self.exchange(&original, outgoing, flow.as_ref()).await?;
         let (head_back, body) = answer.into_parts();
         if head_back.status.is_informational() {
             return Err(ForwardError::Broken("it switched protocols unasked".to_owned()));
         }
         let stream = Stream::new(body, link, app.clone(), flow, route.limits.idle_timeout);
-        Ok(incoming(head_back, stream, &method, &visit, &route.handling))
-    }
-
-    /// The request as the app gets it: what is not for the app is taken out, what it is told is put in.
-    fn outgoing(
-        &self,
-        permitted: &Permitted,
-        target: &Target,
-        head: request::Parts,
-        upload: Upload,
-        visit: &Visit<'_>,
-    ) -> Result<Request<Upload>, ForwardError> {
-        let mut outgoing = Request::new(upload);
-        *outgoing.uri_mut() = handling::address(permitted, target, &head.uri)?;
-        *outgoing.headers_mut() = head.headers;
-        let headers = outgoing.headers_mut();
-        let declared = headers.remove(header::CONTENT_LENGTH).is_some();
-        let wants_trailers = hop::strip(headers);
-        fold::remove_if(headers, {
-            let tables = tables(permitted.app());
-            move |name| fold::is_spoof(name, &tables)
-        });
-        cookies::clean_request(headers, visit.cookies);
-        if visit.consumed_authorization {
-            headers.remove(header::AUTHORIZATION);
-        }
-        handling::request(headers, permitted);
-        if wants_trailers {
-            hop::offer_trailers(headers);
-        }
-        forwarded::set(headers, visit, &self.visitors);
-        self.via.append(headers, head.version);
-        set_identity(headers, permitted, visit);
-        frame(&mut outgoing, declared, &head.method);
-        *outgoing.method_mut() = head.method;
-        Ok(outgoing)
+        Ok(incoming(head_back, stream, &head.method, &visit, &route.handling))
     }
 }
 
@@ -242,40 +206,6 @@ fn incoming(
     handling::answer(headers, handling);
     frame_answer(&mut answer, length, method);
     answer
-}
-
-/// Header names of every table of an app: reserved on all its routes, for the app believes them on all.
-fn tables(app: &App) -> Vec<&str> {
-    app.table_names().collect()
-}
-
-/// On a route where nobody was let in by name, nobody is named, whatever the gate holds.
-fn set_identity(headers: &mut HeaderMap, permitted: &Permitted, visit: &Visit<'_>) {
-    let named = permitted.identity().is_some();
-    match visit.identity.filter(|_| named) {
-        Some(values) => identity::set(headers, values, visit.assertion),
-        None => identity::set_nobody(headers, &permitted.route().identity),
-    }
-}
-
-/// Frames the request anew: a length where it is known, else chunks; a declared empty body stays declared.
-fn frame(request: &mut Request<Upload>, declared: bool, method: &Method) {
-    let empty = request.body().is_end_stream();
-    let length = request.body().size_hint().exact();
-    let headers = request.headers_mut();
-    match (empty, length) {
-        (true, _) => {
-            if declared && *method != Method::GET && *method != Method::HEAD {
-                headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0u64));
-            }
-        }
-        (false, Some(length)) => {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-        }
-        (false, None) => {
-            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
-        }
-    }
 }
 
 /// Frames the answer anew. Where there can be no body, the length describes what a GET would bring and is kept.

@@ -1,5 +1,5 @@
 //! A time-out that moves with progress. Arms one timer at the first wait and looks at the newest stamp only when it
-//! fires, so that a busy body never touches the timer wheel.
+//! fires, so that neither a busy body nor a busy connection touches the timer wheel.
 
 use std::pin::Pin;
 use std::task::Context;
@@ -21,6 +21,11 @@ pub(super) struct Patience {
 impl Patience {
     pub(super) const fn new(limit: Duration) -> Self {
         Self { limit, sleep: None }
+    }
+
+    /// Changes it for what is waited for next. A timer that is armed already is kept.
+    pub(super) const fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
     }
 
     /// Ready once `limit` has passed since `since`. A limit beyond the clock's range never ends.

@@ -26,21 +26,24 @@ pub(super) struct Shelf {
 
 struct Idle {
     live: Box<Live>,
-    since: Instant,
+    /// Of the first sweep that found it; `None`: none did yet.
+    since: Option<Instant>,
 }
 
 impl Idle {
-    fn is_good(&mut self, max_age: Duration) -> bool {
-        self.since.elapsed() < max_age && self.live.is_free()
+    /// At a sweep.
+    fn is_good(&mut self, now: Instant, max_age: Duration) -> bool {
+        self.live.rest();
+        now.duration_since(*self.since.get_or_insert(now)) < max_age && self.live.is_free()
     }
 }
 
 impl Shelf {
     /// The newest connection that is ready; those found broken on the way are closed.
-    pub(super) fn take(&self, sweeper: &Sweeper) -> Option<Box<Live>> {
+    pub(super) fn take(&self) -> Option<Box<Live>> {
         loop {
             let mut newest = self.idle.borrow_mut().pop()?;
-            if newest.is_good(sweeper.max_age) {
+            if newest.live.is_free() {
                 return Some(newest.live);
             }
         }
@@ -66,16 +69,17 @@ impl Sweeper {
         Rc::new(Self { max_age, max_idle, listed: RefCell::default(), sweeping: Cell::new(false) })
     }
 
-    /// Takes a connection back, or closes it where it is not free.
-    pub(super) fn put(self: &Rc<Self>, backend: &Rc<Backend>, mut live: Box<Live>) {
-        if self.max_idle == 0 || !live.is_free() {
+    /// Takes a connection back after the end of an answer. Whether it may serve again is asked when it is to, and once
+    /// a second.
+    pub(super) fn put(self: &Rc<Self>, backend: &Rc<Backend>, live: Box<Live>) {
+        if self.max_idle == 0 || live.is_over() {
             return;
         }
         let mut idle = backend.shelf.idle.borrow_mut();
         if idle.len() >= self.max_idle {
             idle.remove(0);
         }
-        idle.push(Idle { live, since: Instant::now() });
+        idle.push(Idle { live, since: None });
         drop(idle);
         self.list(backend);
     }
@@ -92,11 +96,12 @@ impl Sweeper {
 
     /// Closes what is too old or was hung up. Returns whether anything is left.
     fn tidy(&self) -> bool {
+        let now = Instant::now();
         let mut listed = self.listed.take();
         listed.retain(|backend| {
             let Some(backend) = backend.upgrade() else { return false };
             let mut idle = backend.shelf.idle.borrow_mut();
-            idle.retain_mut(|idle| idle.is_good(self.max_age));
+            idle.retain_mut(|idle| idle.is_good(now, self.max_age));
             let keep = backend.lanes.tidy(self.max_age) || !idle.is_empty();
             backend.shelf.listed.set(keep);
             keep

@@ -33,7 +33,8 @@ pub struct Stream {
     /// The visitor's body, which may still be flowing.
     flow: Option<Rc<Flow>>,
     patience: Patience,
-    moved: Instant,
+    /// When it was first found that there is no next piece yet; `None`: there was one.
+    waiting: Option<Instant>,
     ended: bool,
 }
 
@@ -47,10 +48,9 @@ impl Stream {
         flow: Option<Rc<Flow>>,
         idle: Duration,
     ) -> Self {
-        let moved = Instant::now();
         let patience = Patience::new(idle);
         let ended = body.is_end_stream();
-        let mut stream = Self { body, link: Some(link), app, flow, patience, moved, ended };
+        let mut stream = Self { body, link: Some(link), app, flow, patience, waiting: None, ended };
         if ended {
             stream.give_back();
         }
@@ -60,7 +60,7 @@ impl Stream {
     fn give_back(&mut self) {
         self.ended = true;
         if let Some(link) = self.link.take() {
-            link.give_back();
+            link.give_back(self.flow.as_deref());
         }
         self.stop_upload();
     }
@@ -85,22 +85,20 @@ impl Stream {
 
     /// The next piece: what has arrived already, else what the connection brings when it is driven.
     fn pull(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let first = Pin::new(&mut self.body).poll_frame(cx);
-        if first.is_ready() {
-            return first;
-        }
-        let Some(link) = &mut self.link else { return Poll::Pending };
-        if link.drive(cx).is_ready() {
+        let body = &mut self.body;
+        let Some(link) = &mut self.link else { return Pin::new(body).poll_frame(cx) };
+        let piece = link.pull(cx, |cx| Pin::new(&mut *body).poll_frame(cx));
+        if piece.is_pending() && link.is_over() {
             self.link = None;
         }
-        Pin::new(&mut self.body).poll_frame(cx)
+        piece
     }
 
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Piece> {
         if self.link.is_none() {
             return self.fail(ForwardError::Broken("the connection ended within the body".to_owned()));
         }
-        let mut since = self.moved;
+        let mut since = *self.waiting.get_or_insert_with(Instant::now);
         if let Some(flow) = &self.flow {
             if flow.waiting.get() {
                 return Poll::Pending;
@@ -140,7 +138,7 @@ impl Body for Stream {
             }
             Poll::Ready(Some(Err(error))) => self.fail(ForwardError::Broken(chain(&error))),
             Poll::Ready(Some(Ok(frame))) => {
-                self.moved = Instant::now();
+                self.waiting = None;
                 if self.body.is_end_stream() || frame.is_trailers() {
                     self.give_back();
                 }

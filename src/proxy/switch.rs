@@ -25,6 +25,7 @@ use super::cookies;
 use super::handling;
 use super::hop;
 use super::incoming;
+use super::outgoing::Original;
 use super::stream::Stream;
 use super::tunnel::Before;
 use super::tunnel::Tunnel;
@@ -102,7 +103,8 @@ impl Proxy {
         if wish.is_by_connect() {
             head.method = Method::GET;
         }
-        let mut outgoing = self.outgoing(permitted, target, head, Upload::none(), visit)?;
+        let original = Original { permitted, target, head: &head, visit };
+        let mut outgoing = self.outgoing(&original, Upload::none())?;
         *outgoing.version_mut() = Version::HTTP_11;
         let headers = outgoing.headers_mut();
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));

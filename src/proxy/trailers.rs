@@ -8,11 +8,11 @@ use hyper::body::Frame;
 
 use super::cookies;
 use super::fold::Folded;
+use super::fold::is_one_of;
 use super::fold::is_spoof;
 use super::fold::remove_if;
 use super::handling;
 use super::hop::is_hop_by_hop;
-use super::tables;
 use crate::policy::App;
 
 const HEADERS_ONLY: &[&[u8]] = &[
@@ -35,9 +35,9 @@ const HEADERS_ONLY: &[&[u8]] = &[
 pub(super) fn clean_request(frame: Frame<Bytes>, app: &App) -> Frame<Bytes> {
     let mut frame = frame;
     if let Some(trailers) = frame.trailers_mut() {
-        let tables = tables(app);
+        let tables: Vec<&str> = app.table_names().collect();
         remove_if(trailers, |name| {
-            is_headers_only(name) || is_spoof(name, &tables) || handling::is_set(app, name)
+            is_headers_only(name) || is_spoof(name) || is_one_of(name, &tables) || handling::is_set(app, name)
         });
     }
     frame

@@ -24,6 +24,7 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 use super::ForwardError;
+use super::bell::Bell;
 use super::connect::Socket;
 use super::patience::Patience;
 use super::upload::Flow;
@@ -32,11 +33,11 @@ use super::upload::Upload;
 /// An open connection with nobody else on it.
 pub(super) struct Live {
     sender: http1::SendRequest<Upload>,
-    connection: http1::Connection<TokioIo<Listening>, Upload>,
+    driven: Driven,
     /// Whether a byte came in since the last request was handed over.
     heard: Rc<Cell<bool>>,
-    /// hyper's future must not be polled after its end.
-    ended: bool,
+    /// For the answers' heads, one after the other.
+    patience: Patience,
 }
 
 /// Why no answer came.
@@ -60,7 +61,8 @@ impl Live {
             .handshake(TokioIo::new(socket))
             .await
             .map_err(|error| ForwardError::broken(&error))?;
-        Ok(Box::new(Self { sender, connection, heard, ended: false }))
+        let driven = Driven { connection, ended: false, bell: Bell::new() };
+        Ok(Box::new(Self { sender, driven, heard, patience: Patience::new(Duration::MAX) }))
     }
 
     /// Sends a request and waits for the answer's headers, `limit` at most since the request's body last moved.
@@ -72,19 +74,15 @@ impl Live {
     ) -> Result<Response<Incoming>, Unanswered> {
         self.heard.set(false);
         let start = Instant::now();
-        let mut patience = Patience::new(limit);
-        let mut answer = pin!(self.sender.try_send_request(request));
+        let Self { sender, driven, patience, .. } = self;
+        patience.set_limit(limit);
+        // The connection is driven right after.
+        let mut answer = pin!(driven.bell.muted(|| sender.try_send_request(request)));
         let outcome = poll_fn(|cx| {
-            if let Poll::Ready(outcome) = answer.as_mut().poll(cx) {
+            if let Poll::Ready(outcome) = driven.pump(cx, |cx| answer.as_mut().poll(cx)) {
                 return Poll::Ready(Ok(outcome));
             }
-            if !self.ended {
-                self.ended = Pin::new(&mut self.connection).poll(cx).is_ready();
-                if let Poll::Ready(outcome) = answer.as_mut().poll(cx) {
-                    return Poll::Ready(Ok(outcome));
-                }
-            }
-            if self.ended {
+            if driven.ended {
                 return Poll::Ready(Err(ForwardError::Broken("the connection ended".to_owned())));
             }
             if flow.is_some_and(|flow| flow.waiting.get()) {
@@ -106,30 +104,84 @@ impl Live {
         }
     }
 
-    /// Lets the connection read and write. Ready when it has ended, well or not.
-    pub(super) fn drive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ForwardError>> {
-        if self.ended {
-            return Poll::Ready(Ok(()));
-        }
-        let outcome = Pin::new(&mut self.connection).poll(cx);
-        self.ended = outcome.is_ready();
-        outcome.map_err(|error| ForwardError::broken(&error))
+    /// Looks for a piece of the answer, and lets the connection read and write where there is none yet.
+    pub(super) fn pull<T>(
+        &mut self,
+        cx: &Context<'_>,
+        look: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        self.driven.pump(cx, look)
+    }
+
+    /// Whether the connection has ended, well or not.
+    pub(super) const fn is_over(&self) -> bool {
+        self.driven.ended
     }
 
     /// The bare socket, after the app has switched protocols, and what was read of it beyond the answer.
     pub(super) async fn into_socket(mut self: Box<Self>) -> Result<(Socket, Bytes), ForwardError> {
-        if !self.ended {
-            let end = poll_fn(|cx| self.connection.poll_without_shutdown(cx)).await;
+        let Driven { connection, ended, .. } = &mut self.driven;
+        if !*ended {
+            let end = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
             end.map_err(|error| ForwardError::broken(&error))?;
         }
-        let parts = self.connection.into_parts();
+        let parts = self.driven.connection.into_parts();
         Ok((parts.io.into_inner().socket, parts.read_buf))
+    }
+
+    /// Nobody waits for it for the time being.
+    pub(super) fn rest(&mut self) {
+        self.driven.bell.leave();
     }
 
     /// Whether the connection is whole, quiet and waits for a request: nothing unread, nothing unsent.
     pub(super) fn is_free(&mut self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        self.drive(&mut cx).is_pending() && self.sender.is_ready()
+        self.driven.settle();
+        !self.driven.ended && self.sender.is_ready()
+    }
+}
+
+/// A connection, and how it calls whoever holds it.
+struct Driven {
+    connection: http1::Connection<TokioIo<Listening>, Upload>,
+    /// hyper's future must not be polled after its end.
+    ended: bool,
+    bell: Bell,
+}
+
+impl Driven {
+    /// Looks for something, drives the connection, and looks again. What is looked for comes by nobody else.
+    fn pump<T>(&mut self, cx: &Context<'_>, mut look: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        self.bell.attend(cx);
+        let mut unheard = Context::from_waker(Waker::noop());
+        let Self { connection, ended, bell } = self;
+        // Whoever takes what is there already makes room for more, and comes back for it.
+        let found = bell.aside(|| look(&mut unheard));
+        if found.is_ready() {
+            return found;
+        }
+        let found = bell.muted(|| {
+            drive(connection, ended, bell);
+            look(&mut unheard)
+        });
+        if found.is_pending() && bell.rang() {
+            cx.waker().wake_by_ref();
+        }
+        found
+    }
+
+    /// Reads and writes what there is, where anything may have happened since the last time.
+    fn settle(&mut self) {
+        let Self { connection, ended, bell } = self;
+        if bell.rang() {
+            bell.muted(|| drive(connection, ended, bell));
+        }
+    }
+}
+
+fn drive(connection: &mut http1::Connection<TokioIo<Listening>, Upload>, ended: &mut bool, bell: &Bell) {
+    if !*ended {
+        *ended = bell.look(|cx| Pin::new(connection).poll(cx)).is_ready();
     }
 }
 

@@ -143,8 +143,10 @@ fn is_simple(host: &[u8]) -> bool {
     match host.split_at_checked(name) {
         Some(([], _)) | None => false,
         Some((_, [])) => true,
-        // As many digits as cannot be too large a number.
-        Some((_, [b':', port @ ..])) => matches!(port.len(), 1..5) && port.iter().all(u8::is_ascii_digit),
+        Some((_, [b':', port @ ..])) => {
+            let fits = matches!(port.len(), 1..=4) || (port.len() == 5 && *port <= b"65535"[..]);
+            fits && port.iter().all(u8::is_ascii_digit)
+        }
         Some(_) => false,
     }
 }

@@ -21,6 +21,9 @@ use super::socket::Socket;
 use super::stamps::Order;
 use super::stream::Stream;
 
+/// So many headers hyper takes by itself.
+const HYPER_HEADERS: usize = 100;
+
 /// Smallest buffer that hyper takes; heads are bounded by `max_header_size` besides.
 const MIN_BUFFER: usize = 8192;
 
@@ -76,11 +79,14 @@ pub(super) async fn run<H: Handle>(
 
 fn builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
+    // hyper keeps room for its own number on the stack, and fills in any other one by one.
+    if limits.max_headers != HYPER_HEADERS {
+        builder.max_headers(limits.max_headers);
+    }
     // The sweep watches times; hyper's timers cost more and miss bodies.
     builder
         .half_close(false)
         .header_read_timeout(None)
-        .max_headers(limits.max_headers)
         .max_header_size(limits.max_header_bytes)
         .max_buf_size(limits.max_header_bytes.max(MIN_BUFFER))
         .writev(false);

@@ -8,7 +8,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use socket2::{Domain, Socket, TcpKeepalive, Type};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use super::error::ServeError;
 
@@ -17,6 +17,10 @@ const BACKLOG: i32 = 4096;
 
 /// After this silence the kernel asks whether a peer is still there: for tunnels, which no sweep watches.
 const KEEPALIVE: Duration = Duration::from_mins(1);
+
+/// How much of an answer the kernel takes for a visitor that does not: left to itself, four megabytes each. What is on
+/// its way and not confirmed comes on top, so that a fast line is not slowed down.
+const UNSENT_BYTES: u32 = 1024 * 1024;
 
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -221,6 +225,9 @@ pub(super) fn bind(listen: &[Listen], inherited: &Inherited, workers: usize) -> 
 
 fn clones(socket: &Accepts, workers: usize) -> io::Result<Vec<Accepts>> {
     socket.set_nonblocking()?;
+    if let Accepts::Tcp(tcp) = socket {
+        for_visitors(&SockRef::from(tcp))?;
+    }
     (0..workers).map(|_| socket.try_clone()).collect()
 }
 
@@ -256,9 +263,15 @@ fn tcp_socket(address: SocketAddr) -> io::Result<Socket> {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
     socket.set_reuse_address(true)?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
     socket.set_nonblocking(true)?;
+    for_visitors(&SockRef::from(&socket))?;
     Ok(socket)
+}
+
+/// What every accepted connection inherits from its listener.
+fn for_visitors(socket: &SockRef<'_>) -> io::Result<()> {
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+    socket.set_tcp_notsent_lowat(UNSENT_BYTES)
 }
 
 /// Makes the socket beside its place with the right owner, then moves it there: nobody meets it half made.
@@ -320,6 +333,28 @@ mod tests {
         let error = bind(&[Listen::Http(address)], &Inherited::default(), 2).unwrap_err();
         assert!(matches!(&error, ServeError::InUse(at) if *at == format!("http://{address}")));
         assert!(error.to_string().contains("another linkgate"), "{error}");
+    }
+
+    #[test]
+    fn the_kernel_takes_little_for_a_visitor_that_takes_nothing() {
+        let bound = bind(&[any_port()], &Inherited::default(), 1).unwrap();
+        let Some(Accepts::Tcp(listener)) =
+            bound.doors.first().and_then(|doors| doors.first()).map(|door| &door.socket)
+        else {
+            panic!("no socket");
+        };
+        let visitor = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        visitor.set_recv_buffer_size(4096).unwrap();
+        visitor.connect(&(*bound.addresses.first().unwrap()).into()).unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        accepted.set_nonblocking(true).unwrap();
+        let mut taken = 0;
+        while let Ok(written) = io::Write::write(&mut accepted, &[0; 16 * 1024]) {
+            taken += written;
+        }
+        assert!(taken < 2 * 1024 * 1024, "{taken} bytes");
+        // On a machine whose buffers are small by themselves, that would hold without it.
+        assert_eq!(SockRef::from(&accepted).tcp_notsent_lowat().unwrap(), UNSENT_BYTES);
     }
 
     #[test]

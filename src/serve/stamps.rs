@@ -38,7 +38,7 @@ pub(super) struct Stamps {
     opened: u64,
     /// Since when a TLS handshake or a request's head is awaited; zero: none is.
     head: AtomicU64,
-    /// When the last request ended or the last byte of an answer left.
+    /// When the last request ended, or the last bytes of an answer that had to wait left.
     idle: AtomicU64,
     /// Since when the visitor takes no bytes of an answer; zero: it does.
     write_stuck: AtomicU64,
@@ -117,15 +117,12 @@ impl Stamps {
         self.used.load(Relaxed)
     }
 
+    /// Something that was written has left, or all of it: TLS takes bytes before the socket does. Only what the visitor
+    /// kept waiting was in use until now; HTTP/2 writes answers to pings as well, and those are no use of a connection.
     pub fn wrote(&self) {
-        self.write_stuck.store(0, Relaxed);
-        self.idle.store(self.tick.now(), Relaxed);
-    }
-
-    /// All that was written has left: TLS takes bytes before the socket does.
-    pub fn flushed(&self) {
         if self.write_stuck.load(Relaxed) != 0 {
-            self.wrote();
+            self.write_stuck.store(0, Relaxed);
+            self.idle.store(self.tick.now(), Relaxed);
         }
     }
 

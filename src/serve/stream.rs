@@ -1,6 +1,7 @@
 //! The bytes of one connection, stamped for the sweep and read along by the sniffer.
 
 use std::io;
+use std::io::IoSlice;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -46,6 +47,13 @@ impl Stream {
     /// The socket and the right to it, without what was for HTTP.
     pub fn into_socket(mut self) -> Option<(Socket, Permit)> {
         self.held.take()
+    }
+
+    fn tried_to_write(&self, result: &Poll<io::Result<usize>>) {
+        match result {
+            Poll::Pending => self.stamps.write_waits(),
+            Poll::Ready(_) => self.stamps.wrote(),
+        }
     }
 
     fn socket(&mut self) -> io::Result<Pin<&mut Socket>> {
@@ -146,11 +154,23 @@ impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let result = this.socket()?.poll_write(cx, buf);
-        match &result {
-            Poll::Pending => this.stamps.write_waits(),
-            Poll::Ready(_) => this.stamps.wrote(),
-        }
+        this.tried_to_write(&result);
         result
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = this.socket()?.poll_write_vectored(cx, bufs);
+        this.tried_to_write(&result);
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.held.as_ref().is_some_and(|(socket, _)| socket.is_write_vectored())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -159,7 +179,7 @@ impl AsyncWrite for Stream {
         if result.is_pending() {
             this.stamps.write_waits();
         } else {
-            this.stamps.flushed();
+            this.stamps.wrote();
         }
         result
     }

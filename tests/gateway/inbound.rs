@@ -3,16 +3,28 @@
 use crate::harness::PATIENCE;
 use crate::harness::app::App;
 use crate::harness::authority::Authority;
+use crate::harness::authority::issue;
 use crate::harness::eventually;
+use crate::harness::frames::END_HEADERS;
+use crate::harness::frames::END_STREAM;
+use crate::harness::frames::Frames;
+use crate::harness::frames::GOAWAY;
+use crate::harness::frames::HEADERS;
+use crate::harness::frames::RESET;
+use crate::harness::frames::SETTINGS;
+use crate::harness::frames::block;
 use crate::harness::gateway::Gateway;
 use crate::harness::gateway::HEAD;
 use crate::harness::gateway::Place;
+use crate::harness::stage::SECURE_HOST;
+use crate::harness::stage::Stage;
 use rustls::HandshakeKind;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::ServerName;
 use rustls_pki_types::pem::PemObject as _;
 use std::net::Ipv6Addr;
 use std::path::Path;
+use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -149,4 +161,135 @@ async fn one_connection_serves_every_host_of_its_certificate_and_no_other() {
     let mut answer = vec![0; 12];
     socket.read_exact(&mut answer).await.unwrap();
     assert_eq!(answer, b"HTTP/1.1 421");
+}
+
+#[tokio::test]
+async fn both_versions_of_tls_choose_by_name_and_know_who_comes_again() {
+    let app = App::start().await;
+    let place = Place::new();
+    let folder = |name: &str| {
+        let folder = place.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        folder
+    };
+    let (first, second) = (folder("first"), folder("second"));
+    let names = [("wiki.localhost", &first), ("other.localhost", &second)];
+    let authorities = names.map(|(name, folder)| Authority::make(folder, &[name]));
+    let tls = "[[tls.certificates]]\ncertificate = \"@DIR@/first/site.pem\"\nkey = \"@DIR@/first/site.key\"\n\
+               [[tls.certificates]]\ncertificate = \"@DIR@/second/site.pem\"\nkey = \"@DIR@/second/site.key\"";
+    let config = config(&app, "\"https://127.0.0.1:@PORT@\"", tls, "wiki.localhost");
+    let gateway = Gateway::start_with(place, &format!("workers = 2\n{config}")).await;
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        for ((host, folder), authority) in names.iter().zip(&authorities) {
+            let client = authority.client_of(version);
+            for kind in [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed] {
+                let tcp = TcpStream::connect(("127.0.0.1", gateway.place.port)).await.unwrap();
+                let name = ServerName::try_from(*host).unwrap();
+                let mut socket = TlsConnector::from(Arc::clone(&client)).connect(name, tcp).await.unwrap();
+                // TLS 1.3 brings its tickets with the first answer.
+                assert!(ask(&mut socket, "/", host).await.starts_with("HTTP/1.1 200 "));
+                let session = socket.get_ref().1;
+                assert_eq!(session.protocol_version(), Some(version.version));
+                assert_eq!(session.handshake_kind(), Some(kind), "{host} {version:?}");
+                assert_eq!(shown(&socket), read(folder));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_under_way_when_certificates_change_comes_to_its_end() {
+    let stage = Stage::secure("http", "").await;
+    let mut download = stage.secure_visitor().await;
+    download.say(stage.request("GET /download", "")).await;
+    let mut download_app = stage.app().await;
+    download_app.until("\r\n\r\n").await;
+    download_app.say("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\nbegin-").await;
+    download.until("begin-").await;
+    let mut upload = stage.secure_visitor().await;
+    upload.say(stage.request("POST /upload", "content-length: 12\r\n") + "begin-").await;
+    let mut upload_app = stage.app().await;
+    upload_app.until("begin-").await;
+    let mut half = stage.secure_visitor().await;
+    let request = stage.request("GET /half", "");
+    let (first, second) = request.split_at(20);
+    half.say(first).await;
+
+    issue(stage.gateway.place.path(), "site", &[SECURE_HOST], "2");
+    let renewed = read(stage.gateway.place.path());
+    stage.gateway.signal("HUP");
+    let authority = stage.authority.as_ref().unwrap();
+    eventually("the new certificate is shown", async || {
+        (shown(&shake(authority, SECURE_HOST, stage.gateway.place.port).await) == renewed).then_some(())
+    })
+    .await;
+
+    download_app.say("-ended").await;
+    download.until("-ended").await;
+    upload.say("-ended").await;
+    upload_app.until("-ended").await;
+    half.say(second).await;
+    let mut half_app = stage.app().await;
+    half_app.until("\r\n\r\n").await;
+    for (app, visitor) in [(&mut upload_app, &mut upload), (&mut half_app, &mut half)] {
+        app.say("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone").await;
+        assert!(visitor.until("done").await.starts_with("HTTP/1.1 200 "));
+    }
+}
+
+#[tokio::test]
+async fn over_http2_streams_header_bytes_and_resets_are_bounded_as_configured() {
+    let app = App::start().await;
+    let place = Place::new();
+    let authority = Authority::make(place.path(), &["wiki.localhost"]);
+    let tls = "[tls]\ncertificate = \"@DIR@/site.pem\"\nkey = \"@DIR@/site.key\"";
+    let config = config(&app, "\"https://127.0.0.1:@PORT@\"", tls, "wiki.localhost")
+        .replace("[limits]\n", "[limits]\nstreams_per_connection = 3\nmax_header = \"8KiB\"\n");
+    let gateway = Gateway::start_with(place, &config).await;
+    let connect = || Frames::connect(&authority, "wiki.localhost", gateway.place.port, &[]);
+    let origin = format!("https://wiki.localhost:{}", gateway.place.port);
+    let request = |method: &str, path: &str, more: &str| {
+        let usual = [(":method", method), (":scheme", "https"), (":authority", "wiki.localhost")];
+        block(&[&usual[..], &[(":path", path), ("origin", &origin), ("x", more)]].concat())
+    };
+
+    let mut frames = connect().await;
+    let announced = frames.next().await.expect("settings");
+    assert_eq!(announced.kind, SETTINGS);
+    for (key, value) in [(3_u16, 3_u32), (6, 8192)] {
+        let wanted = [&key.to_be_bytes()[..], &value.to_be_bytes()].concat();
+        assert!(announced.payload.chunks(6).any(|setting| setting == wanted), "{key}: {announced:?}");
+    }
+    // Each waits for the rest of its form.
+    for stream in [1, 3, 5, 7] {
+        frames.send(HEADERS, END_HEADERS, stream, &request("POST", "/.linkgate/login", "")).await;
+    }
+    let refused = loop {
+        let frame = frames.next().await.expect("the connection goes on");
+        if frame.kind == RESET {
+            break frame;
+        }
+    };
+    assert_eq!((refused.stream, refused.payload), (7, 7_u32.to_be_bytes().to_vec()));
+
+    let mut frames = connect().await;
+    frames.send(HEADERS, END_HEADERS | END_STREAM, 1, &request("GET", "/", &"y".repeat(9000))).await;
+    assert_eq!(frames.outcome(1).await, 431);
+    frames.send(HEADERS, END_HEADERS | END_STREAM, 3, &request("GET", "/", &"y".repeat(7000))).await;
+    assert_eq!(frames.outcome(3).await, 200);
+
+    let mut frames = connect().await;
+    for number in 0..1000 {
+        let stream = 1 + 2 * number;
+        frames.send(HEADERS, END_HEADERS | END_STREAM, stream, &request("GET", "/", "")).await;
+        frames.send(RESET, 0, stream, &8_u32.to_be_bytes()).await;
+    }
+    let mut reason = None;
+    while let Some(frame) = frames.next().await {
+        if frame.kind == GOAWAY {
+            reason = frame.payload.get(4..8).map(<[u8]>::to_vec);
+        }
+    }
+    assert_eq!(reason, Some(11_u32.to_be_bytes().to_vec()), "calm is asked for");
+    assert!(app.seen().len() < 100, "{} of a thousand requests came through", app.seen().len());
 }

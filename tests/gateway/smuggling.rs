@@ -524,6 +524,37 @@ async fn a_body_that_is_not_read_does_not_become_the_next_request() {
     }
 }
 
+#[tokio::test]
+async fn what_is_no_request_of_a_version_that_we_speak_reaches_no_app() {
+    let app = Recorder::start().await;
+    let gateway = plain(&app).await;
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    let mut rows = vec![preface.to_owned(), "GET /open/first\r\n\r\n".to_owned()];
+    for version in
+        ["", "HTTP/0.9", "HTTP/1.2", "HTTP/2.0", "HTTP/3", "HTTP/01.1", "HTTP/11.1", "http/1.1", "HTTP/1.1 "]
+    {
+        rows.push(format!("GET /open/first {version}\r\nHost: {NAME}\r\n\r\n"));
+    }
+    for line in [
+        " GET /open/first",
+        "GET\t/open/first",
+        "GET  /open/first",
+        "GET /open/a b",
+        "G\0ET /open/first",
+        "(GET) /open/first",
+        " /open/first",
+    ] {
+        rows.push(format!("{line} HTTP/1.1\r\nHost: {NAME}\r\n\r\n"));
+    }
+    for row in rows {
+        let answer = exchange(gateway.place.port, format!("{row}{SMUGGLED}").as_bytes()).await;
+        assert!(answer.closed && answer.answers <= 1, "{row:?}: {answer:?}");
+        // The preface of another protocol is not even answered.
+        assert!(answer.status == 400 || (row == preface && answer.text.is_empty()), "{row:?}: {answer:?}");
+        assert!(app.raw().is_empty(), "{row:?}: {}", String::from_utf8_lossy(&app.raw()));
+    }
+}
+
 async fn secure(app: &Recorder) -> (Gateway, Arc<Authority>) {
     let place = Place::new();
     let authority = Authority::make(place.path(), &[NAME]);
@@ -697,4 +728,21 @@ async fn an_expectation_over_http2_is_not_forwarded_either() {
     let messages = app.messages();
     assert_eq!((messages.len(), messages[0].body.as_slice()), (1, &b"hello"[..]));
     assert_eq!(app.complaint(), None);
+}
+
+#[tokio::test]
+async fn a_piece_of_nothing_over_http2_does_not_end_the_body_for_the_app() {
+    let app = Recorder::start().await;
+    let (gateway, authority) = secure(&app).await;
+    let mut frames = Frames::connect(&authority, NAME, gateway.place.port, &[]).await;
+    // In chunks, the length of nothing means the end, and the rest would be the next request.
+    frames.send(HEADERS, END_HEADERS, 1, &request(&[])).await;
+    for piece in ["", "before", "", "", SMUGGLED, ""] {
+        frames.send(DATA, 0, 1, piece.as_bytes()).await;
+    }
+    frames.send(DATA, END_STREAM, 1, b"").await;
+    assert_eq!(frames.outcome(1).await, 200);
+    let messages = app.messages();
+    assert_eq!((messages.len(), app.complaint()), (1, None));
+    assert_eq!(messages[0].body, format!("before{SMUGGLED}").as_bytes());
 }

@@ -3,9 +3,11 @@
 //! page, a page that says no, or a problem document for programs. Nothing but a yes is ever a 2xx.
 
 use http::HeaderMap;
+use http::HeaderValue;
 use http::Method;
 use http::Request;
 use http::Response;
+use http::header;
 
 use super::Asking;
 use super::Cure;
@@ -25,6 +27,7 @@ use crate::login::Visitor;
 use crate::policy::Refusal;
 
 impl Gate {
+    /// Where to go is said in full: Traefik reads `/login` as a page of ours, not of the host that was asked for.
     pub(super) async fn whole(
         &self,
         worker: &Worker,
@@ -33,7 +36,6 @@ impl Gate {
         asking: &Asking<'_>,
         reference: &Reference,
     ) -> Response<Body> {
-        let headers = asking.headers;
         let question = match self.question(worker, connection, way, asking) {
             Ok(question) => question,
             Err(no) => {
@@ -41,15 +43,35 @@ impl Gate {
                 return answer::plain(&no.fault().shown(), reference.as_str());
             }
         };
+        let mut answer = self.answered(worker, connection, way, &question, asking.headers, reference).await;
+        let relative = answer.headers().get(header::LOCATION).and_then(|there| there.to_str().ok());
+        let whole = relative
+            .filter(|there| there.starts_with('/') && !there.starts_with("//"))
+            .and_then(|there| HeaderValue::from_str(&format!("{}{there}", question.place.host.origin)).ok());
+        if let Some(whole) = whole {
+            answer.headers_mut().insert(header::LOCATION, whole);
+        }
+        answer
+    }
+
+    async fn answered(
+        &self,
+        worker: &Worker,
+        connection: Connection,
+        way: &Way,
+        question: &Question<'_>,
+        headers: &HeaderMap,
+        reference: &Reference,
+    ) -> Response<Body> {
         let visitor = visitor(question.place, &question.client, reference, &question.found);
-        let mut no = match self.verdict(&question, headers) {
-            Ok(yes) if *way != Way::Challenge => return self.yes(&question, &yes, headers, reference),
+        let mut no = match self.verdict(question, headers) {
+            Ok(yes) if *way != Way::Challenge => return self.yes(question, &yes, headers, reference),
             // The check would let this through: something else, the app itself perhaps, did not.
             Ok(_) => No::Rule(Refusal::NotAllowed),
             Err(no) => no,
         };
         if let (No::Own(path), true) = (&no, *way != Way::Challenge) {
-            match self.own_page(worker, connection, &visitor, &question, path, headers).await {
+            match self.own_page(worker, connection, &visitor, question, path, headers).await {
                 Ok(answer) if !answer.status().is_success() => return answer,
                 Ok(_) => {}
                 Err(why) => no = why,

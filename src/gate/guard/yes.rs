@@ -15,7 +15,7 @@ use crate::gate::forward::is_navigation;
 use crate::gate::record::Reference;
 use crate::gate::visitor;
 use crate::proxy::IdentityHeaderValues;
-use crate::proxy::clean_request;
+use crate::proxy::other_cookies;
 
 static ASSERTION: HeaderName = HeaderName::from_static("linkgate-assertion");
 const EMPTY: HeaderValue = HeaderValue::from_static("");
@@ -63,26 +63,17 @@ fn tell(headers: &mut HeaderMap, yes: &Yes<'_>) {
 /// `Cookie` and `Authorization` as the app may have them, without our own: for proxies that can replace a header whole,
 /// but not cut a piece out of it. What the visitor did not send is left out.
 fn credentials(headers: &mut HeaderMap, question: &Question<'_>, sent: &HeaderMap) {
-    let lines = |name: &HeaderName| {
-        let mut lines = HeaderMap::new();
-        for line in sent.get_all(name) {
-            lines.append(name.clone(), line.clone());
-        }
-        lines
-    };
-    let mut cookies = lines(&header::COOKIE);
-    let mut authorization = lines(&header::AUTHORIZATION);
-    if !cookies.is_empty() {
-        clean_request(&mut cookies, &question.place.names);
-        cookies.entry(header::COOKIE).or_insert(EMPTY);
+    if sent.contains_key(header::COOKIE) {
+        set_secret(headers, header::COOKIE, other_cookies(sent, &question.place.names).unwrap_or(EMPTY));
     }
     if question.found.consumed_authorization {
-        authorization.insert(header::AUTHORIZATION, EMPTY);
+        headers.insert(header::AUTHORIZATION, EMPTY);
+    } else if let Some(line) = sent.get(header::AUTHORIZATION) {
+        set_secret(headers, header::AUTHORIZATION, line.clone());
     }
-    for (name, mut value) in cookies.into_iter().chain(authorization) {
-        value.set_sensitive(true);
-        if let Some(name) = name {
-            headers.insert(name, value);
-        }
-    }
+}
+
+fn set_secret(headers: &mut HeaderMap, name: HeaderName, mut value: HeaderValue) {
+    value.set_sensitive(true);
+    headers.insert(name, value);
 }

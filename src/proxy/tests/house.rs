@@ -306,7 +306,7 @@ async fn answer(
     let alice = Arc::new(alice());
     let who = signed_in.then_some(Asker { identity: &alice, by_bearer: false });
     let permitted = decide(&host, &target, request.method(), None, who).unwrap();
-    let values = IdentityHeaderValues::new(&permitted.route().identity, &alice);
+    let values = Rc::new(IdentityHeaderValues::new(&permitted.route().identity, &alice));
     let assertion = HeaderValue::from_static("signed");
     let visit = Visit {
         client: "192.0.2.7".parse().unwrap(),
@@ -320,7 +320,8 @@ async fn answer(
         consumed_authorization: raw == "/bearer",
         assertion: Some(&assertion),
     };
-    let answer = match proxy.forward(&permitted, &target, request, visit).await {
+    let (head, body) = request.into_parts();
+    let answer = match proxy.forward(&permitted, &target, &head, body, visit).await {
         Ok(answer) => answer.map(Either::Left),
         Err(error) => {
             let status = match error {

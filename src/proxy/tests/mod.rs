@@ -5,5 +5,6 @@ mod endpoints;
 mod house;
 mod http2;
 mod messages;
+mod pieces;
 mod times;
 mod tunnels;

@@ -332,6 +332,33 @@ async fn control_frames_are_not_kept_for_a_client_that_reads_no_answer_to_them()
 }
 
 #[tokio::test]
+async fn a_connection_without_requests_ends_however_much_is_said_on_it() {
+    let short = Limits { idle_timeout: Duration::from_millis(1500), ..Limits::default() };
+    let secure = secure_with(Vec::new(), short);
+    let mut client = Client::open(&secure, &[]).await;
+    client.ask(1, "/a", true).await;
+    client.wait(DATA, 1).await;
+    let (began, mut reason) = (Instant::now(), None);
+    let mut pings = tokio::time::interval(Duration::from_millis(200));
+    while reason.is_none() {
+        pings.tick().await;
+        // As it answers ours, every twenty seconds.
+        client.send(PING, 0, 0, &[2; 8]).await;
+        loop {
+            let frame = client.next().await.expect("a goodbye before the end");
+            match frame.kind {
+                GOAWAY => break reason = Some(frame.number()),
+                PING if frame.flags == ACK => break,
+                _ => {}
+            }
+        }
+        assert!(began.elapsed() < Duration::from_secs(15), "still open");
+    }
+    assert_eq!(reason, Some(0));
+    secure.server.drain().await;
+}
+
+#[tokio::test]
 async fn an_answer_that_is_not_taken_ends_alone() {
     let short = Limits { body_timeout: Duration::from_millis(1500), ..Limits::default() };
     let secure = secure_with(Vec::new(), short);

@@ -2,6 +2,7 @@
 
 use rustls::ClientConfig;
 use rustls::RootCertStore;
+use rustls::SupportedProtocolVersion;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use std::path::Path;
@@ -9,7 +10,18 @@ use std::process::Command;
 use std::sync::Arc;
 
 pub struct Authority {
+    roots: RootCertStore,
     client: Arc<ClientConfig>,
+}
+
+fn client(roots: &RootCertStore, versions: &[&'static SupportedProtocolVersion]) -> Arc<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots.clone())
+        .with_no_client_auth();
+    Arc::new(client)
 }
 
 impl Authority {
@@ -22,13 +34,13 @@ impl Authority {
         issue(folder, "site", names, "2");
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(folder.join("ca.pem")).unwrap()).unwrap();
-        let client =
-            ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_root_certificates(roots)
-                .with_no_client_auth();
-        Arc::new(Self { client: Arc::new(client) })
+        let client = client(&roots, rustls::DEFAULT_VERSIONS);
+        Arc::new(Self { roots, client })
+    }
+
+    /// Who speaks this version alone, and has never been here.
+    pub fn client_of(&self, version: &'static SupportedProtocolVersion) -> Arc<ClientConfig> {
+        client(&self.roots, &[version])
     }
 
     pub fn client(&self) -> Arc<ClientConfig> {

@@ -43,7 +43,7 @@ pub fn assert_within_a_second(since: Instant) {
 }
 
 /// How many tasks want each processor, now or over the last minute; at least one.
-fn crowd() -> f64 {
+pub fn crowd() -> f64 {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap();
     let mut words = load.split([' ', '/']);
     let (minute, running) = (words.next(), words.nth(2));

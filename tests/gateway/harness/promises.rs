@@ -71,11 +71,12 @@ fn is_alice(seen: &Seen) {
     assert_eq!(told[4][0].split('.').count(), 3);
 }
 
-/// The app learned that nobody is named: all headers are there, and empty.
+/// The app learned that nobody is named: all headers are empty, or left out by a proxy that sends no empty ones.
 #[track_caller]
 fn is_nobody(seen: &Seen) {
     for name in IDENTITY {
-        assert_eq!(seen.all(name), [""], "{name} in {:?}", seen.headers);
+        let told = seen.all(name);
+        assert!(told.is_empty() || told == [""], "{name} in {:?}", seen.headers);
     }
 }
 
