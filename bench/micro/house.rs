@@ -137,6 +137,7 @@ impl House {
             proxy: linkgate::proxy::Settings {
                 connectors,
                 pool_idle: Duration::from_secs(55),
+                max_under_way: 1000,
                 max_idle_per_upstream: 8,
                 via_name: "linkgate".into(),
                 body_timeout: Duration::from_secs(30),

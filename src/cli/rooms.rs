@@ -47,10 +47,20 @@ pub fn proxy(loaded: &Loaded, sites: &Sites) -> Result<proxy::Settings, String> 
     Ok(proxy::Settings {
         pool_idle: POOL_IDLE,
         max_idle_per_upstream: POOL_SIZE,
+        max_under_way: under_way(loaded.workers),
         via_name: "linkgate".to_owned(),
         body_timeout: loaded.limits.body_timeout,
         connectors,
     })
+}
+
+/// Half of the descriptors for what goes to apps, in equal parts: with none left, no visitor would be taken any more.
+fn under_way(workers: Option<usize>) -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let soft = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next());
+    // What the kernel gives where nobody says anything else.
+    let descriptors = soft.and_then(|number| number.parse().ok()).unwrap_or(1024_usize);
+    (descriptors / 2 / serve::worker_count(workers.unwrap_or(0))).max(16)
 }
 
 /// Certificates.

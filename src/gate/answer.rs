@@ -78,6 +78,9 @@ impl Fault {
 fn forward(error: &ForwardError) -> Shown {
     let (status, kind, detail) = match error {
         ForwardError::Refused(_) => (StatusCode::BAD_GATEWAY, "upstream-down", "The app does not answer."),
+        ForwardError::Full => {
+            (StatusCode::SERVICE_UNAVAILABLE, "upstream-slow", "Too much is going on here at the moment.")
+        }
         ForwardError::Tls(_) => {
             (StatusCode::BAD_GATEWAY, "upstream-down", "The app cannot be reached safely.")
         }

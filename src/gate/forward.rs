@@ -1,7 +1,9 @@
 //! The end of the pipeline: what policy permitted is passed on, and stays watched until its answer is whole. Never lets
 //! anybody pass who was not let pass already.
 
+use std::future::Future;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::pin::pin;
 
 use http::HeaderMap;
@@ -31,6 +33,7 @@ use crate::policy::Permitted;
 use crate::proxy::ForwardError;
 use crate::proxy::Switched;
 use crate::proxy::Visit;
+use crate::proxy::Wish;
 
 static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -79,29 +82,25 @@ impl Gate {
                 return self.not_forwarded(journey, found, permitted, request.headers(), error);
             }
         }
-        if ask.wish.is_some() {
+        if let Some(wish) = &ask.wish {
             let headers = request.headers().clone();
-            let switched = Box::pin(self.switch(worker, journey, permitted, ask, request, visit)).await;
-            return match switched {
-                Ok(mut answer) => {
+            let switching = worker.proxy.switch(permitted, &ask.target, wish, request, visit);
+            let outcome = allowed(worker, &ask, Box::pin(switching).as_mut()).await;
+            return match outcome {
+                Ok(Ok(switched)) => {
+                    let mut answer = enter(worker, journey, permitted, ask, switched);
                     if pass.is_some() {
                         private::keep_private(answer.headers_mut(), &permitted.route().handling);
                     }
                     answer
                 }
-                Err(error) => self.not_forwarded(journey, found, permitted, &headers, error),
+                Ok(Err(error)) => self.not_forwarded(journey, found, permitted, &headers, error),
+                Err(over) => self.over(&visitor(journey, found), over, &ask, &headers),
             };
         }
         let (head, body) = request.into_parts();
-        let mut waiting = Waiting::new(&worker.open, worker.number);
-        let outcome = {
-            let mut answer = pin!(worker.proxy.forward(permitted, &ask.target, &head, body, visit));
-            poll_fn(|cx| {
-                waiting.poll(cx, answer.as_mut(), ask.pass.as_ref(), |gate| gate.judge_again(ask.asked()))
-            })
-            .await
-        };
-        drop(waiting);
+        let answer = worker.proxy.forward(permitted, &ask.target, &head, body, visit);
+        let outcome = allowed(worker, &ask, pin!(answer)).await;
         match outcome {
             Ok(Ok(answer)) => {
                 let ready = || Ready {
@@ -121,34 +120,6 @@ impl Gate {
             }
             Ok(Err(error)) => self.not_forwarded(journey, found, permitted, &head.headers, error),
             Err(over) => self.over(&journey.visitor(found), over, &ask, &head.headers),
-        }
-    }
-
-    /// Leaves HTTP, if the app does.
-    async fn switch(
-        &self,
-        worker: &Worker,
-        journey: &Journey<'_>,
-        permitted: &Permitted,
-        ask: Box<Ask>,
-        request: Request<Incoming>,
-        visit: Visit<'_>,
-    ) -> Result<Response<Body>, ForwardError> {
-        let Some(wish) = &ask.wish else { return Err(ForwardError::UpgradeBody) };
-        let websocket = wish.is_websocket();
-        match worker.proxy.switch(permitted, &ask.target, wish, request, visit).await? {
-            Switched::No(answer) => {
-                let (register, judged_by) = (worker.open.clone(), worker.number);
-                let ready = || Ready { register, ask, judged_by, line: journey.line.clone() };
-                Ok(answer.map(|stream| Body::watched(stream, ready)))
-            }
-            Switched::Yes(answer, tunnel) => {
-                let kind = Kind::Tunnel { idle: permitted.route().limits.idle_timeout, websocket };
-                let (place, hold) = worker.open.enter(ask, worker.number, None, kind);
-                let tenths = worker.open.tenths();
-                tokio::task::spawn_local(tunnel.run(hold, tenths, place));
-                Ok(answer.map(|()| Body::empty()))
-            }
         }
     }
 
@@ -180,6 +151,42 @@ impl Gate {
         if let Some(cookie) = self.parts.login.renew(visitor, claims) {
             headers.append(header::SET_COOKIE, cookie);
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+        }
+    }
+}
+
+/// What comes of a request, unless it is not allowed any more before anything does.
+async fn allowed<T>(
+    worker: &Worker,
+    ask: &Ask,
+    mut answer: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, Over> {
+    let mut waiting = Waiting::new(&worker.open, worker.number);
+    poll_fn(|cx| waiting.poll(cx, answer.as_mut(), ask.pass.as_ref(), |gate| gate.judge_again(ask.asked())))
+        .await
+}
+
+/// The answer of an app that was asked to leave HTTP, and the tunnel where it does.
+fn enter(
+    worker: &Worker,
+    journey: &Journey<'_>,
+    permitted: &Permitted,
+    ask: Box<Ask>,
+    switched: Switched,
+) -> Response<Body> {
+    match switched {
+        Switched::No(answer) => {
+            let (register, judged_by) = (worker.open.clone(), worker.number);
+            let ready = || Ready { register, ask, judged_by, line: journey.line.clone() };
+            answer.map(|stream| Body::watched(stream, ready))
+        }
+        Switched::Yes(answer, tunnel) => {
+            let websocket = ask.wish.as_ref().is_some_and(Wish::is_websocket);
+            let kind = Kind::Tunnel { idle: permitted.route().limits.idle_timeout, websocket };
+            let (place, hold) = worker.open.enter(ask, worker.number, None, kind);
+            let tenths = worker.open.tenths();
+            tokio::task::spawn_local(tunnel.run(hold, tenths, place));
+            answer.map(|()| Body::empty())
         }
     }
 }

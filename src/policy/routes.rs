@@ -190,7 +190,12 @@ impl App {
                 tables.extend(rows.iter().map(|(name, _)| name.clone()));
             }
             strip_prefixes.extend(route.handling.strip_prefix.clone());
-            set_names.extend(route.handling.request_headers.iter().map(|(name, _)| name.clone()));
+            for (name, value) in &route.handling.request_headers {
+                if !value.is_empty() && !is_the_visitors(name) {
+                    tables.insert(name.as_str().to_owned());
+                }
+                set_names.insert(name.clone());
+            }
         }
         Self { name, origin, allow, routes, index, tables, strip_prefixes, set_names }
     }
@@ -228,8 +233,8 @@ impl App {
         self.index.strict().iter().filter_map(|number| self.routes.get(*number))
     }
 
-    /// Header names of every identity table of its routes, each once: reserved on all routes, for the app believes
-    /// them on all.
+    /// Header names of every identity table of its routes, and those that some route tells the app by
+    /// `set_request_headers`, each once: reserved on all routes, for the app believes them on all.
     pub fn table_names(&self) -> impl Iterator<Item = &str> {
         self.tables.iter().map(String::as_str)
     }
@@ -243,6 +248,15 @@ impl App {
     pub fn set_names(&self) -> impl Iterator<Item = &HeaderName> {
         self.set_names.iter()
     }
+}
+
+/// Fields that visitors need where no route sets them: they say what is asked for, and prove nothing.
+fn is_the_visitors(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    let families = ["accept", "access-control-", "content-", "if-", "sec-"];
+    let single =
+        ["authorization", "cache-control", "dnt", "origin", "pragma", "range", "referer", "user-agent"];
+    families.iter().any(|family| name.starts_with(family)) || single.contains(&name)
 }
 
 /// A tenant: its own people, sessions, letters and looks.

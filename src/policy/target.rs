@@ -21,6 +21,8 @@ pub struct Target {
     pub raw: String,
     /// The path could mean different things to different programs: see [`Target::parse`].
     pub odd: bool,
+    /// All that is odd are escapes of `?` or `#`, at which careless programs cut: its segments are clear.
+    pub severed: bool,
     path_end: usize,
 }
 
@@ -56,7 +58,7 @@ impl std::error::Error for TargetError {}
 impl Target {
     /// `authority` is the `Host` header or `:authority`; `path_and_query` as it stood in the request line.
     ///
-    /// Odd are: encoded slash, backslash, dot, percent or NUL; dot segments; empty segments; `;`; backslashes;
+    /// Odd are: encoded slash, backslash, dot, percent, `?`, `#` or NUL (CVE-2024-38474 shows who cuts there); dot segments; empty segments; `;`; backslashes;
     /// control characters, raw non-ASCII, and overlong UTF-8 in escapes (a dot or slash written in two bytes or more).
     ///
     /// # Errors
@@ -74,8 +76,9 @@ impl Target {
         if !raw_path.starts_with('/') {
             return Err(TargetError::BadPath);
         }
-        let (path, odd) = normalise(raw_path)?;
-        Ok(Self { secure, host, path, raw: path_and_query.to_owned(), odd, path_end })
+        let (path, torn, cut) = normalise(raw_path)?;
+        let (odd, severed) = (torn || cut, cut && !torn);
+        Ok(Self { secure, host, path, raw: path_and_query.to_owned(), odd, severed, path_end })
     }
 
     /// What follows the `?`, as sent; `None` without one.
@@ -161,10 +164,11 @@ fn canonical_host(authority: &str) -> Result<String, TargetError> {
     if port_fine { Ok(name) } else { Err(TargetError::BadHost) }
 }
 
-fn normalise(raw: &str) -> Result<(String, bool), TargetError> {
+/// The path to compare, whether programs see different segments in it, and whether some cut it at an escape.
+fn normalise(raw: &str) -> Result<(String, bool, bool), TargetError> {
     let bytes = raw.as_bytes();
     let mut path = String::with_capacity(raw.len());
-    let mut odd = false;
+    let (mut odd, mut cut) = (false, false);
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
         match byte {
@@ -174,6 +178,7 @@ fn normalise(raw: &str) -> Result<(String, bool), TargetError> {
                     path.push(char::from(value));
                 } else {
                     odd |= matches!(value, b'/' | b'\\' | b'.' | b'%' | b';') || value.is_ascii_control();
+                    cut |= matches!(value, b'?' | b'#');
                     push_escape(&mut path, value);
                 }
                 at += 3;
@@ -199,7 +204,7 @@ fn normalise(raw: &str) -> Result<(String, bool), TargetError> {
         let last = segments.peek().is_none();
         odd |= segment == "." || segment == ".." || (segment.is_empty() && !last);
     }
-    Ok((path, odd))
+    Ok((path, odd, cut))
 }
 
 /// What stands for itself in the path that rules compare, escaped or not: `pchar` (RFC 3986 §3.3) without `;`. Apps read
@@ -365,6 +370,8 @@ mod tests {
             "/a%3bb",
             "/%2e%2e/b",
             "/%2e/b",
+            "/a%3fb",
+            "/a%23",
             "/a%00b",
             "/a%0ab",
             "/\u{fc}",

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use super::connect::Line;
 use super::connectors::Connector;
+use super::crowd::Crowd;
+use super::crowd::Queue;
 use super::health::Record;
 use super::pool::Shelf;
 use super::pool::Sweeper;
@@ -25,6 +27,7 @@ pub(super) struct Backend {
     pub(super) lanes: Lanes,
     pub(super) record: Record,
     sweeper: Rc<Sweeper>,
+    crowd: Rc<Crowd>,
     /// Requests and tunnels under way.
     busy: Cell<u32>,
 }
@@ -67,6 +70,7 @@ pub(super) struct Busy(Rc<Backend>);
 impl Busy {
     pub(super) fn new(backend: Rc<Backend>) -> Self {
         backend.busy.set(backend.busy.get().saturating_add(1));
+        backend.crowd.enter();
         Self(backend)
     }
 
@@ -78,6 +82,7 @@ impl Busy {
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.busy.set(self.0.busy.get().saturating_sub(1));
+        self.0.crowd.leave();
     }
 }
 
@@ -88,10 +93,12 @@ pub(super) struct Group {
     slow_start: Duration,
     /// How long a request waits while every endpoint refuses connections.
     pub(super) wait: Duration,
+    /// Those who do.
+    pub(super) queue: Queue,
 }
 
 impl Group {
-    pub(super) fn new(connector: &Connector, sweeper: &Rc<Sweeper>) -> Self {
+    pub(super) fn new(connector: &Connector, sweeper: &Rc<Sweeper>, crowd: &Rc<Crowd>) -> Self {
         let backend = |line: &Arc<Line>| {
             Rc::new(Backend {
                 line: Arc::clone(line),
@@ -99,6 +106,7 @@ impl Group {
                 lanes: Lanes::default(),
                 record: Record::default(),
                 sweeper: Rc::clone(sweeper),
+                crowd: Rc::clone(crowd),
                 busy: Cell::new(0),
             })
         };
@@ -106,6 +114,7 @@ impl Group {
             backends: connector.lines.iter().map(backend).collect(),
             slow_start: connector.upstream.slow_start,
             wait: connector.upstream.wait,
+            queue: Queue::default(),
         }
     }
 
@@ -185,7 +194,7 @@ mod tests {
         let mut upstream = Upstream::new((1..=endpoints).map(endpoint).collect());
         upstream.slow_start = slow_start;
         let connectors = Connectors::of([&Arc::new(upstream)].into_iter()).unwrap();
-        Group::new(&connectors.all()[0], &Sweeper::new(Duration::ZERO, 0))
+        Group::new(&connectors.all()[0], &Sweeper::new(Duration::ZERO, 0), &Crowd::new(100))
     }
 
     /// How often each is chosen.

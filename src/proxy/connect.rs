@@ -82,6 +82,10 @@ impl Line {
     /// As [`Line::connect`], without a limit of its own.
     pub(super) async fn connect_at_leisure(&self, http1: bool) -> Result<(Socket, Version), ForwardError> {
         let refused = |error: io::Error| {
+            if is_ours(&error) {
+                tracing::error!(%error, "no connection to an app can be opened; raise LimitNOFILE of the unit");
+                return ForwardError::Full;
+            }
             ForwardError::Refused(io::Error::new(error.kind(), format!("{}: {error}", self.endpoint)))
         };
         let socket = match &self.endpoint.address {
@@ -132,6 +136,11 @@ impl Line {
 }
 
 /// What the app would be called in a browser: `host[:port]`; a Unix socket is `localhost`.
+/// Whether it is we who lack something: no descriptor is left (`EMFILE`, `ENFILE`), or no port (`EADDRNOTAVAIL`).
+fn is_ours(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24 | 99))
+}
+
 fn authority(endpoint: &Endpoint) -> Result<HeaderValue, ConnectorError> {
     let text = match &endpoint.address {
         Address::Unix(_) => "localhost".to_owned(),

@@ -11,6 +11,8 @@ use super::tls;
 pub enum ForwardError {
     /// No connection to the upstream: refused, unreachable, or its name is unknown.
     Refused(io::Error),
+    /// Too much is under way to apps already, or the kernel gives no more descriptors or ports.
+    Full,
     /// A connection, but no trust: the handshake of TLS failed. Names the endpoint, what is wrong, and the cure.
     Tls(String),
     /// No connection within `connect_timeout`, name look-up included.
@@ -42,6 +44,7 @@ impl ForwardError {
             Self::Refused(error) => Self::Refused(io::Error::new(error.kind(), error.to_string())),
             Self::Tls(why) => Self::Tls(why.clone()),
             Self::Broken(why) => Self::Broken(why.clone()),
+            Self::Full => Self::Full,
             Self::ConnectTimeout => Self::ConnectTimeout,
             other => Self::Broken(other.to_string()),
         }
@@ -82,6 +85,9 @@ impl fmt::Display for ForwardError {
                     "the app cannot be reached ({error}); check that it runs and the upstream's address"
                 )
             }
+            Self::Full => f.write_str(
+                "too many requests are under way to apps; look for an app that hangs, or raise LimitNOFILE of the unit",
+            ),
             Self::Tls(why) => write!(f, "the app cannot be trusted or does not trust us: {why}"),
             Self::ConnectTimeout => f.write_str(
                 "the app takes no connection, or does not finish the handshake on it; check its address and \
@@ -112,7 +118,8 @@ impl Error for ForwardError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Refused(error) => Some(error),
-            Self::Tls(_)
+            Self::Full
+            | Self::Tls(_)
             | Self::ConnectTimeout
             | Self::ResponseTimeout
             | Self::Broken(_)

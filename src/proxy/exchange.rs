@@ -10,7 +10,6 @@ use http::Response;
 use http::header;
 use hyper::body::Incoming;
 use tokio::time::Instant;
-use tokio::time::sleep;
 
 use super::ForwardError;
 use super::Proxy;
@@ -18,6 +17,7 @@ use super::balance::Backend;
 use super::balance::Busy;
 use super::balance::Group;
 use super::connect::Version;
+use super::crowd::Waiter;
 use super::link::Fresh;
 use super::link::Held;
 use super::link::Link;
@@ -49,6 +49,9 @@ impl Proxy {
     ) -> Result<(Link, Response<Incoming>), ForwardError> {
         let (upstream, route) = (original.permitted.upstream(), original.permitted.route());
         let group = self.group(upstream)?;
+        if self.crowd.is_full() {
+            return Err(ForwardError::Full);
+        }
         let Some(backend) = group.choose(&[], &self.dice) else { return Err(unlisted()) };
         // Counted from here on: who comes while this one connects should go elsewhere.
         let busy = Busy::new(Rc::clone(backend));
@@ -90,7 +93,10 @@ impl Proxy {
             let backend = Rc::clone(busy.backend());
             let reached = backend.reach(round.fresh, flow.is_some(), limits.connect_timeout).await;
             let (held, used) = match reached {
-                Ok(reached) => reached,
+                Ok(reached) => {
+                    round.reached();
+                    reached
+                }
                 Err(error) => {
                     round.failed(backend, error);
                     continue;
@@ -129,6 +135,9 @@ impl Proxy {
         upstream: &Arc<Upstream>,
         limits: &RouteLimits,
     ) -> Result<Fresh, ForwardError> {
+        if self.crowd.is_full() {
+            return Err(ForwardError::Full);
+        }
         self.connect(&mut Round::new(self.group(upstream)?), limits).await
     }
 
@@ -136,7 +145,10 @@ impl Proxy {
         loop {
             let busy = round.turn(self).await?;
             match busy.backend().line.connect(true, limits.connect_timeout).await {
-                Ok((socket, _)) => return Ok(Fresh::new(Live::begin(socket).await?, busy)),
+                Ok((socket, _)) => {
+                    round.reached();
+                    return Ok(Fresh::new(Live::begin(socket).await?, busy));
+                }
                 Err(error) => round.failed(Rc::clone(busy.backend()), error),
             }
         }
@@ -167,6 +179,7 @@ struct Round<'a> {
     repeated: bool,
     /// When the waiting ends; `None`: it has not begun.
     deadline: Option<Instant>,
+    waiter: Option<Waiter<'a>>,
     pause: Duration,
 }
 
@@ -182,6 +195,7 @@ impl<'a> Round<'a> {
             unsent: UNSENT,
             repeated: false,
             deadline: None,
+            waiter: None,
             pause: FIRST_PAUSE,
         }
     }
@@ -200,19 +214,35 @@ impl<'a> Round<'a> {
         }
         let now = Instant::now();
         let deadline = *self.deadline.get_or_insert_with(|| now + self.group.wait);
-        if now >= deadline {
+        let waiter = match &mut self.waiter {
+            Some(waiter) => waiter,
+            none => {
+                tracing::debug!(%error, "a request waits for its app");
+                none.insert(self.group.queue.join().ok_or(ForwardError::Full)?)
+            }
+        };
+        if now >= deadline || !waiter.turn(self.pause, deadline).await {
             return Err(error);
         }
-        sleep(self.pause.min(deadline - now)).await;
         self.pause = (self.pause * 3 / 2).min(LONGEST_PAUSE);
         self.tried.clear();
         let chosen = self.group.choose(&[], &proxy.dice).ok_or_else(unlisted)?;
         Ok(Busy::new(Rc::clone(chosen)))
     }
 
+    /// Notes that a connection came about.
+    fn reached(&mut self) {
+        if let Some(waiter) = self.waiter.take() {
+            waiter.enters();
+        }
+    }
+
     /// Notes that no connection to this one came about; nothing was sent there.
     fn failed(&mut self, backend: Rc<Backend>, error: ForwardError) {
-        backend.record.unreachable();
+        // What we lack ourselves is not the app's fault.
+        if !matches!(error, ForwardError::Full) {
+            backend.record.unreachable();
+        }
         self.refused &= matches!(error, ForwardError::Refused(_));
         self.error = Some(error);
         self.tried.push(backend);

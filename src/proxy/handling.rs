@@ -54,7 +54,8 @@ pub(super) fn address(permitted: &Permitted, target: &Target, asked: &Uri) -> Re
 /// # Errors
 /// An odd path that, however one reads it, might lie below a prefix of this app: there is no border to cut at.
 pub fn stripped<'a>(route: &Route, app: &App, target: &'a Target) -> Result<Cow<'a, str>, ForwardError> {
-    if target.odd && (route.handling.strip_prefix.is_some() || may_lie_below_a_prefix(app, target)) {
+    let unclear = target.odd && !target.severed;
+    if unclear && (route.handling.strip_prefix.is_some() || may_lie_below_a_prefix(app, target)) {
         return Err(ForwardError::Path(UNCLEAR));
     }
     let Some(prefix) = &route.handling.strip_prefix else { return Ok(Cow::Borrowed(&target.raw)) };

@@ -8,6 +8,7 @@ mod bench;
 mod connect;
 mod connectors;
 mod cookies;
+mod crowd;
 mod error;
 mod exchange;
 mod fold;
@@ -80,6 +81,7 @@ use crate::random::Random;
 use balance::Dice;
 use balance::Group;
 use connectors::Addresses;
+use crowd::Crowd;
 use outgoing::Original;
 use pool::Sweeper;
 use preface::Prefaces;
@@ -93,6 +95,8 @@ pub struct Settings {
     pub pool_idle: Duration,
     /// Idle connections kept for each upstream, by each worker; 0: none.
     pub max_idle_per_upstream: usize,
+    /// Requests and tunnels under way at once to all upstreams, by each worker; who is one too many gets an error.
+    pub max_under_way: usize,
     /// Our name in `Via`: a token.
     pub via_name: String,
     /// How long a visitor's body may stand still.
@@ -133,6 +137,7 @@ pub struct Proxy {
     numbers: Addresses,
     dice: Dice,
     prefaces: Prefaces,
+    crowd: Rc<Crowd>,
     body_timeout: Duration,
     scratch: Scratch,
     random: Random,
@@ -142,13 +147,19 @@ impl Proxy {
     /// A proxy without connections.
     #[must_use]
     pub fn new(settings: &Settings, random: &Random) -> Self {
+        let crowd = Crowd::new(settings.max_under_way);
         let sweeper = Sweeper::new(settings.pool_idle, settings.max_idle_per_upstream);
         let connectors = &settings.connectors;
         Self {
-            groups: connectors.all().iter().map(|connector| Group::new(connector, &sweeper)).collect(),
+            groups: connectors
+                .all()
+                .iter()
+                .map(|connector| Group::new(connector, &sweeper, &crowd))
+                .collect(),
             numbers: connectors.numbers(),
             dice: Dice::new(u64::from_ne_bytes(random.bytes())),
             prefaces: Prefaces::new(&settings.via_name),
+            crowd,
             body_timeout: settings.body_timeout,
             scratch: Scratch::default(),
             random: random.clone(),

@@ -269,7 +269,9 @@ async fn all_answer(answers: Vec<oneshot::Receiver<()>>, patience: Duration) -> 
     tokio::time::timeout(patience, all).await.unwrap_or(false)
 }
 
-fn worker_count(asked: usize) -> usize {
+/// How many workers there are where so many are asked for; 0: as many as there are cores.
+#[must_use]
+pub fn worker_count(asked: usize) -> usize {
     if asked > 0 {
         return asked;
     }

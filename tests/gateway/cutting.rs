@@ -161,6 +161,31 @@ async fn event_streams_downloads_and_long_polls_are_broken_off() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_switch_of_protocols_is_told_and_the_app_asked_no_more() {
+    let mut stage = Stage::with("[[site.app.route]]\npath = \"/deploy/\"\nwait = \"30s\"\n").await;
+    let asking =
+        |path: &str| stage.request(path, &format!("accept: application/json\r\n{}", websocket::ASKING));
+    let (to_silent, to_absent) = (asking("GET /silent"), asking("GET /deploy/"));
+    let mut silent = stage.visitor().await;
+    silent.say(to_silent).await;
+    let mut app = stage.app().await;
+    app.until("\r\n\r\n").await;
+    // From here on the app takes no connection.
+    stage.app = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut absent = stage.visitor().await;
+    absent.say(to_absent).await;
+    eventually("it waits", async || (said(&stage, "a request waits for its app") > 0).then_some(())).await;
+
+    let revoked = revoke(&stage).await;
+    for visitor in [&mut silent, &mut absent] {
+        let answer = visitor.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    }
+    assert_eq!(app.rest().await, "", "the app sees that nobody listens");
+    assert_within_a_second(revoked);
+}
+
+#[tokio::test]
 async fn an_upload_under_way_is_broken_off() {
     let stage = Stage::start().await;
     let mut visitor = stage.visitor().await;
@@ -245,6 +270,9 @@ async fn over_http2_a_websocket_hears_1008_and_other_streams_are_reset() {
     let poll = client.start(client.request("GET", "/poll"));
     let mut poll_app = stage.app().await;
     poll_app.until("\r\n\r\n").await;
+    let switch = client.start(client.extended("/silent"));
+    let mut switch_app = stage.app().await;
+    switch_app.until("\r\n\r\n").await;
     let (feed, upload) = client.send(client.request("POST", "/upload"));
     let mut upload_app = stage.app().await;
     feed.send(Frame::data(Bytes::from_static(b"beginning"))).await.unwrap();
@@ -256,7 +284,8 @@ async fn over_http2_a_websocket_hears_1008_and_other_streams_are_reset() {
     assert!(ended.expect("no proper end").is_err());
     assert_eq!(poll.head().await.status(), 401);
     assert_eq!(upload.head().await.status(), 401);
-    for app in [&mut events_app, &mut poll_app, &mut upload_app] {
+    assert_eq!(switch.head().await.status(), 401);
+    for app in [&mut events_app, &mut poll_app, &mut upload_app, &mut switch_app] {
         assert_eq!(app.rest().await.replace("\r\n", ""), "");
     }
     assert_within_a_second(revoked);

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderName;
 use http::HeaderValue;
 use http::Request;
 use http::Response;
 use http::StatusCode;
+use http::header;
 use http_body_util::Either;
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -80,6 +82,7 @@ impl Plan {
             settings: Settings {
                 pool_idle: LONG,
                 max_idle_per_upstream: 8,
+                max_under_way: 1000,
                 via_name: "linkgate".into(),
                 body_timeout: LONG,
                 connectors: Arc::default(),
@@ -333,6 +336,7 @@ async fn answer(
                 ForwardError::VisitorBody(_) | ForwardError::Path(_) | ForwardError::UpgradeBody => {
                     StatusCode::BAD_REQUEST
                 }
+                ForwardError::Full => StatusCode::SERVICE_UNAVAILABLE,
                 ForwardError::ForeignOrigin | ForwardError::NoTunnel => StatusCode::FORBIDDEN,
                 ForwardError::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             };
@@ -354,6 +358,13 @@ fn alice() -> Identity {
     }
 }
 
+const GERMAN: HeaderValue = HeaderValue::from_static("de");
+
+/// What one route says to the app in a header of its own.
+fn said() -> (HeaderName, HeaderValue) {
+    (HeaderName::from_static("x-app-role"), HeaderValue::from_static("chief"))
+}
+
 fn host(plan: &Plan, port: u16) -> Host {
     let origin = Origin::parse("https://wiki.example.com").unwrap();
     let everyone = AllowList::parse(&["*".to_owned()]).unwrap();
@@ -370,7 +381,15 @@ fn host(plan: &Plan, port: u16) -> Host {
             upstream: Some(Arc::clone(&upstream)),
             limits: plan.limits.clone(),
             ignore_case: false,
-            handling: Handling { host: plan.host.clone(), ..Handling::default() },
+            handling: Handling {
+                host: plan.host.clone(),
+                request_headers: if path == "/table/" {
+                    vec![said(), (header::ACCEPT_LANGUAGE, GERMAN)]
+                } else {
+                    vec![]
+                },
+                ..Handling::default()
+            },
         })
     };
     let table = IdentityHeaders::Table(vec![("X-My-Name".into(), "{name}".into())]);

@@ -88,6 +88,20 @@ fn a_table_of_one_route_is_reserved_on_all_and_filled_on_its_own() {
 }
 
 #[test]
+fn what_one_route_says_in_a_header_no_visitor_says_on_another() {
+    let request =
+        "GET / HTTP/1.1\r\nhost: a\r\nX_App_Role: eve\r\nx-app-role: eve\r\naccept-language: fr\r\n\r\n";
+    let seen = seen_by_the_app(Plan::usual(), request);
+    assert!(!seen.contains("eve") && seen.contains("\r\naccept-language: fr\r\n"), "{seen}");
+    let seen = seen_by_the_app(Plan::usual(), &request.replacen("GET /", "GET /table/", 1));
+    assert!(
+        seen.contains("\r\nx-app-role: chief\r\n") && seen.contains("\r\naccept-language: de\r\n"),
+        "{seen}"
+    );
+    assert!(!seen.contains("eve"), "{seen}");
+}
+
+#[test]
 fn our_credentials_stay_with_us() {
     let head = "HTTP/1.1\r\nhost: a\r\nauthorization: Bearer t\r\ncookie: a=1\r\n\
         cookie: __Host-linkgate=s; b=2; linkgate-login=n\r\n\r\n";

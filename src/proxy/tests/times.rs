@@ -43,6 +43,27 @@ fn an_app_that_takes_no_connections_is_given_up() {
 }
 
 #[test]
+fn who_is_one_too_many_is_told_at_once_and_the_next_one_passes() {
+    let mut plan = Plan::usual();
+    plan.settings.max_under_way = 1;
+    in_house(plan, async |house| {
+        let mut first = house.visitor().await;
+        first.say(GET).await;
+        let mut app = house.app().await;
+        app.until("\r\n\r\n").await;
+        let mut second = house.visitor().await;
+        second.say(GET).await;
+        assert!(second.until("Full").await.starts_with("HTTP/1.1 503 "));
+        app.say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        first.until("\r\n\r\nok").await;
+        second.say(GET).await;
+        app.until("\r\n\r\n").await;
+        app.say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        assert!(second.until("\r\n\r\nok").await.contains("HTTP/1.1 200 "));
+    });
+}
+
+#[test]
 fn an_app_that_does_not_answer_is_not_waited_for() {
     let mut plan = Plan::usual();
     plan.limits.response_timeout = SHORT;
