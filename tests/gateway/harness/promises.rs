@@ -571,12 +571,21 @@ pub async fn a_renewed_cookie_reaches_the_browser(kind: Kind) {
     })
     .await;
     assert!(renewed.contains("HttpOnly") && renewed.contains("Secure"), "{renewed}");
+    // Whoever has the first cookie gets a new one now, on a page that the app calls public too; nobody may keep that.
+    let asking = guard.browser();
+    first.split("; ").filter_map(|cookie| cookie.split_once('=')).for_each(|(name, value)| {
+        asking.set_cookie(HOST, name, value);
+    });
+    let answer = asking.visit(&guard.url("/cached")).await.expect(200);
+    assert!(answer.header("set-cookie").contains("__Host-linkgate="), "{:?}", answer.headers);
+    assert!(answer.header("cache-control").contains("private, no-store"), "{:?}", answer.headers);
     let value = renewed.split(['=', ';']).nth(1).unwrap();
     assert!(!first.contains(value), "{renewed}");
     let fresh = guard.browser();
     fresh.set_cookie(HOST, SESSION, value);
-    fresh.visit(&guard.url("/fresh")).await.expect(200);
-    is_alice(&app.request("/fresh").await);
+    let kept = fresh.visit(&guard.url("/cached?fresh")).await.expect(200);
+    assert_eq!(kept.header("cache-control"), "public, max-age=60", "{:?}", kept.headers);
+    is_alice(&app.request("/cached?fresh").await);
 }
 
 /// The configuration that a page gives for linkgate is good as it stands there.
