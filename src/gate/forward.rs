@@ -95,7 +95,7 @@ impl Gate {
                     answer
                 }
                 Ok(Err(error)) => self.not_forwarded(journey, found, permitted, &headers, error),
-                Err(over) => self.over(&visitor(journey, found), over, &ask, &headers),
+                Err(over) => self.over(&journey.visitor(found), over, &ask, &headers),
             };
         }
         let (head, body) = request.into_parts();
