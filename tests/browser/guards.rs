@@ -10,8 +10,11 @@ use crate::harness::guard::Kind;
 use crate::harness::guard::OTHER;
 use crate::harness::proxies::apache_asking;
 use crate::harness::proxies::apache_before_linkgate;
+use crate::harness::proxies::caddy;
 use crate::harness::proxies::envoy;
 use crate::harness::proxies::haproxy;
+use crate::harness::proxies::nginx;
+use crate::harness::proxies::traefik;
 use crate::sign_in::ask;
 
 /// What the app of the tests shows of Alice.
@@ -75,4 +78,19 @@ async fn before_envoy() {
 async fn before_apache_that_only_hands_on() {
     let app = App::start().await;
     around(&Guard::through(apache_before_linkgate, &app).await, &app).await;
+}
+
+#[tokio::test]
+async fn before_nginx() {
+    signs_in_goes_around_and_out(nginx).await;
+}
+
+#[tokio::test]
+async fn before_caddy() {
+    signs_in_goes_around_and_out(caddy).await;
+}
+
+#[tokio::test]
+async fn before_traefik() {
+    signs_in_goes_around_and_out(traefik).await;
 }

@@ -2,42 +2,18 @@
 
 use crate::harness::app::App;
 use crate::harness::guard::ALICE;
-use crate::harness::guard::Ground;
 use crate::harness::guard::Guard;
-use crate::harness::guard::HOST;
-use crate::harness::guard::OTHER;
 use crate::harness::guard::blocks;
-use crate::harness::guard::debian;
 use crate::harness::promises::linkgate_takes_the_file_of;
 use crate::harness::promises::promises;
-use std::process::Command;
-
-const PAGE: &str = include_str!("../../docs/nginx.md");
-
-fn nginx(ground: &Ground<'_>) -> Command {
-    let folder = ground.folder();
-    let page = ground.block(PAGE, "nginx");
-    // The page has one host; the harness's other one gets the same, as the page says.
-    let (before, server) = page.split_at(page.find("server {\n    listen").expect("a server"));
-    let port = format!("listen 127.0.0.1:{} ssl", ground.port);
-    let server = ground.here(server, &[("listen 443 ssl", &port)]);
-    let other = server.replace(&format!("server_name {HOST}"), &format!("server_name {OTHER}"));
-    let whole = format!(
-        "daemon off;\npid {folder}/nginx.pid;\nworker_processes 1;\nerror_log stderr info;\nevents {{}}\nhttp {{\n\
-         access_log off;\nclient_body_temp_path {folder}/t1;\nproxy_temp_path {folder}/t2;\nfastcgi_temp_path {folder}/t3;\n\
-         uwsgi_temp_path {folder}/t4;\nscgi_temp_path {folder}/t5;\nclient_max_body_size 1m;\nclient_body_buffer_size 1m;\n\
-         {}\n{server}\n{other}\n}}\n",
-        ground.here(before, &[])
-    );
-    let mut command = debian("nginx");
-    command.args(["-e", "stderr", "-p"]).arg(&folder).arg("-c").arg(ground.write("nginx.conf", &whole));
-    command
-}
+use crate::harness::proxies::NGINX;
+use crate::harness::proxies::nginx;
 
 // All but one: nginx takes headers out by name only, so not every name that linkgate itself takes out.
 promises!(nginx:
     a_person_signs_in_and_comes_back_to_the_very_address,
     the_app_learns_who_it_is_and_nothing_of_the_session,
+    no_visitor_chooses_an_address,
     another_host_of_the_site_lets_in_without_a_second_letter,
     everybody_gets_the_answer_that_fits,
     nobody_asks_linkgate_in_the_proxys_name,
@@ -48,6 +24,8 @@ promises!(nginx:
     signing_out_ends_it,
     a_revoked_session_ends_within_a_second,
     nobody_passes_while_linkgate_is_away,
+    nobody_passes_while_linkgate_is_silent,
+    many_at_once_are_never_taken_for_each_other,
     a_renewed_cookie_reaches_the_browser
 );
 
@@ -56,7 +34,7 @@ async fn no_name_of_the_page_reaches_the_app_in_any_spelling_of_a_visitors() {
     let app = App::start().await;
     let guard = Guard::before(nginx, &app).await;
     let alice = guard.signed_in(ALICE).await;
-    let page = blocks(PAGE, "nginx").concat();
+    let page = blocks(NGINX, "nginx").concat();
     let names: Vec<&str> = page
         .split("proxy_set_header ")
         .skip(1)
@@ -100,5 +78,5 @@ async fn nginx_has_nothing_to_complain_of() {
 
 #[test]
 fn linkgate_takes_the_file_of_the_page() {
-    linkgate_takes_the_file_of(PAGE);
+    linkgate_takes_the_file_of(NGINX);
 }

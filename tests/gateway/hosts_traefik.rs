@@ -1,38 +1,31 @@
 //! The real Traefik before an app, asking by `forwardAuth`: the lines of docs/traefik.md as they stand there.
 
-use crate::harness::guard::Ground;
-use crate::harness::guard::OTHER;
-use crate::harness::guard::blocks;
-use crate::harness::installed;
 use crate::harness::promises::linkgate_takes_the_file_of;
 use crate::harness::promises::promises;
-use std::process::Command;
+use crate::harness::proxies::TRAEFIK;
+use crate::harness::proxies::traefik;
 
-const PAGE: &str = include_str!("../../docs/traefik.md");
-
-fn traefik(ground: &Ground<'_>) -> Command {
-    let folder = ground.folder();
-    let blocks = blocks(PAGE, "yaml");
-    let [fixed, dynamic] = blocks.as_slice() else { panic!("two blocks of YAML") };
-    let own = ground.here(dynamic, &[("photos.example.com", OTHER), ("127.0.0.1:3001", ground.app)]);
-    let certificate = format!("{{ certFile: {folder}/site.pem, keyFile: {folder}/site.key }}");
-    let own = ground.write("linkgate.yml", &format!("{own}tls:\n  certificates: [{certificate}]\n"));
-    let fixed = ground.here(
-        fixed,
-        &[
-            ("\":80\"", "127.0.0.1:0"),
-            ("\":443\"", &format!("127.0.0.1:{}", ground.port)),
-            ("/etc/traefik/linkgate.yml", &own),
-        ],
-    );
-    let mut command = Command::new(installed("venv/bin/traefik"));
-    command.arg(format!("--configFile={}", ground.write("traefik.yml", &fixed))).env("HOME", folder);
-    command
-}
-
-promises!(traefik);
+// All but one: for how long Traefik waits for a silent linkgate cannot be set (30 seconds).
+promises!(traefik:
+    a_person_signs_in_and_comes_back_to_the_very_address,
+    the_app_learns_who_it_is_and_nothing_of_the_session,
+    no_spelling_of_an_identity_reaches_the_app,
+    no_visitor_chooses_an_address,
+    another_host_of_the_site_lets_in_without_a_second_letter,
+    everybody_gets_the_answer_that_fits,
+    nobody_asks_linkgate_in_the_proxys_name,
+    no_odd_address_leads_around_a_rule,
+    a_websocket_opens_for_the_app_s_own_pages_only,
+    bodies_long_addresses_and_large_headers_arrive_whole,
+    a_preflight_passes_where_a_rule_lets_it,
+    signing_out_ends_it,
+    a_revoked_session_ends_within_a_second,
+    nobody_passes_while_linkgate_is_away,
+    many_at_once_are_never_taken_for_each_other,
+    a_renewed_cookie_reaches_the_browser
+);
 
 #[test]
 fn linkgate_takes_the_file_of_the_page() {
-    linkgate_takes_the_file_of(PAGE);
+    linkgate_takes_the_file_of(TRAEFIK);
 }

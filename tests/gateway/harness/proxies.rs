@@ -1,6 +1,7 @@
 //! The proxies whose pages below docs/ are run: each takes its lines from its page, as they stand there.
 
 use super::guard::Ground;
+use super::guard::HOST;
 use super::guard::OTHER;
 use super::guard::blocks;
 use super::guard::debian;
@@ -11,6 +12,9 @@ pub const HAPROXY: &str = include_str!("../../../docs/haproxy.md");
 pub const HAPROXY_LUA: &str = include_str!("../../../docs/haproxy/linkgate.lua");
 pub const APACHE: &str = include_str!("../../../docs/apache.md");
 pub const APACHE_LUA: &str = include_str!("../../../docs/apache/linkgate.lua");
+pub const NGINX: &str = include_str!("../../../docs/nginx.md");
+pub const CADDY: &str = include_str!("../../../docs/caddy.md");
+pub const TRAEFIK: &str = include_str!("../../../docs/traefik.md");
 pub const ENVOY: &str = include_str!("../../../docs/envoy.md");
 
 pub fn haproxy(ground: &Ground<'_>) -> Command {
@@ -109,5 +113,66 @@ pub fn envoy(ground: &Ground<'_>) -> Command {
     command
         .args(["--disable-hot-restart", "--concurrency", "1", "--log-level", "warning", "-c"])
         .arg(ground.write("envoy.yaml", &config));
+    command
+}
+
+pub fn nginx(ground: &Ground<'_>) -> Command {
+    let folder = ground.folder();
+    let page = ground.block(NGINX, "nginx");
+    // The page has one host; the harness's other one gets the same, as the page says.
+    let (before, server) = page.split_at(page.find("server {\n    listen").expect("a server"));
+    let port = format!("listen 127.0.0.1:{} ssl", ground.port);
+    let server = ground.here(server, &[("listen 443 ssl", &port)]);
+    let other = server.replace(&format!("server_name {HOST}"), &format!("server_name {OTHER}"));
+    let whole = format!(
+        "daemon off;\npid {folder}/nginx.pid;\nworker_processes 1;\nerror_log stderr info;\nevents {{}}\nhttp {{\n\
+         access_log off;\nclient_body_temp_path {folder}/t1;\nproxy_temp_path {folder}/t2;\nfastcgi_temp_path {folder}/t3;\n\
+         uwsgi_temp_path {folder}/t4;\nscgi_temp_path {folder}/t5;\nclient_max_body_size 1m;\nclient_body_buffer_size 1m;\n\
+         {}\n{server}\n{other}\n}}\n",
+        ground.here(before, &[])
+    );
+    let mut command = debian("nginx");
+    command.args(["-e", "stderr", "-p"]).arg(&folder).arg("-c").arg(ground.write("nginx.conf", &whole));
+    command
+}
+
+pub fn caddy(ground: &Ground<'_>) -> Command {
+    let folder = ground.folder();
+    let block = ground.block(CADDY, "caddyfile");
+    let site = |host: &str| {
+        format!("{host}:{} {{\n\tbind 127.0.0.1\n\ttls {folder}/site.pem {folder}/site.key", ground.port)
+    };
+    let own = ground.here(
+        &block,
+        &[
+            ("wiki.example.com {", &site(HOST)),
+            ("photos.example.com {", &site(OTHER)),
+            ("127.0.0.1:3001", ground.app),
+        ],
+    );
+    let file = format!("{{\n\tadmin off\n\tauto_https off\n\tstorage file_system {folder}/caddy\n}}\n{own}");
+    let mut command = Command::new(installed("venv/bin/caddy"));
+    let file = ground.write("Caddyfile", &file);
+    command.args(["run", "--adapter", "caddyfile", "--config", &file]).env("HOME", folder);
+    command
+}
+
+pub fn traefik(ground: &Ground<'_>) -> Command {
+    let folder = ground.folder();
+    let blocks = blocks(TRAEFIK, "yaml");
+    let [fixed, dynamic] = blocks.as_slice() else { panic!("two blocks of YAML") };
+    let own = ground.here(dynamic, &[("photos.example.com", OTHER), ("127.0.0.1:3001", ground.app)]);
+    let certificate = format!("{{ certFile: {folder}/site.pem, keyFile: {folder}/site.key }}");
+    let own = ground.write("linkgate.yml", &format!("{own}tls:\n  certificates: [{certificate}]\n"));
+    let fixed = ground.here(
+        fixed,
+        &[
+            ("\":80\"", "127.0.0.1:0"),
+            ("\":443\"", &format!("127.0.0.1:{}", ground.port)),
+            ("/etc/traefik/linkgate.yml", &own),
+        ],
+    );
+    let mut command = Command::new(installed("venv/bin/traefik"));
+    command.arg(format!("--configFile={}", ground.write("traefik.yml", &fixed))).env("HOME", folder);
     command
 }
