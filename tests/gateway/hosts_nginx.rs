@@ -26,7 +26,8 @@ promises!(nginx:
     nobody_passes_while_linkgate_is_away,
     nobody_passes_while_linkgate_is_silent,
     many_at_once_are_never_taken_for_each_other,
-    a_renewed_cookie_reaches_the_browser
+    a_renewed_cookie_reaches_the_browser,
+    a_page_with_a_renewed_cookie_goes_into_no_cache
 );
 
 #[tokio::test]
