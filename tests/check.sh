@@ -60,6 +60,9 @@ install_debian() {
     need npm npm
     need go golang-go
     need nginx nginx
+    need haproxy haproxy
+    need apache2 apache2-bin
+    need_package lua-socket
     need redis-server redis-server
     need postfix postfix
     need saslpasswd2 sasl2-bin
@@ -89,7 +92,7 @@ install_debian() {
     made_policy=""
     # Nor at the next boot of somebody's own machine, where they were not there before.
     local unit
-    for unit in nginx redis-server postfix saslauthd; do
+    for unit in nginx haproxy redis-server postfix saslauthd; do
         if [[ " ${wanted[*]} " = *" ${unit/saslauthd/sasl2-bin} "* ]] && command -v systemctl >/dev/null; then
             root systemctl disable --quiet "$unit.service" 2>/dev/null
         fi

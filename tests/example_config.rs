@@ -111,6 +111,7 @@ fn every_key_appears_in_the_example() {
 
 /// What stands before a block of a page that is a part of a file only.
 const MAIL: &str = "[mail]\nfrom = \"Example <login@example.com>\"\nurl = \"memory:\"\n";
+const TRUST: &str = "trusted_proxies = [\"127.0.0.1\"]\n";
 const SITE: &str = "[[site]]\nurl = \"https://wiki.example.com\"\nallow = [\"@example.com\"]\n";
 
 /// The TOML blocks of a page.
@@ -122,7 +123,9 @@ fn blocks(page: &str) -> Vec<String> {
 /// A block as a whole file: what it leaves out is put around it.
 fn completed(block: &str) -> String {
     let part_of_site = block.contains("[[site.") && !block.contains("[[site]]");
-    let mut file = if part_of_site { String::new() } else { block.to_owned() };
+    // Many blocks show a site without what stands behind it: somebody may ask on its behalf.
+    let mut file = if block.contains("trusted_proxies") { String::new() } else { TRUST.to_owned() };
+    file += if part_of_site { "" } else { block };
     file += if block.contains("[mail]") { "" } else { MAIL };
     file += if block.contains("[[site]]") { "" } else { SITE };
     file + if part_of_site { block } else { "" }

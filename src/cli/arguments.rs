@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::Failure;
@@ -55,6 +55,11 @@ pub enum Command {
     Explain(Explain),
     /// Write a configuration and a secret
     Init(Init),
+    /// Print the configuration of another proxy that is to ask linkgate who may pass
+    Snippet {
+        /// Which proxy
+        proxy: Proxy,
+    },
     /// Links made by hand, and those that people asked for
     #[command(subcommand)]
     Link(Link),
@@ -97,6 +102,23 @@ pub struct Explain {
     /// For programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// Proxies that can ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Proxy {
+    /// By auth_request
+    Nginx,
+    /// By forward_auth
+    Caddy,
+    /// By forwardAuth
+    Traefik,
+    /// By ext_authz
+    Envoy,
+    /// By a Lua file of ours
+    Haproxy,
+    /// By a Lua file of ours
+    Apache,
 }
 
 /// `init`.

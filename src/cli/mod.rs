@@ -17,6 +17,7 @@ mod owner;
 mod rooms;
 pub mod serve;
 mod session;
+mod snippet;
 mod store;
 mod user;
 mod workbench;
@@ -63,6 +64,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Man => return arguments::man(),
         Command::Check
         | Command::Explain(_)
+        | Command::Snippet { .. }
         | Command::Link(_)
         | Command::Session(_)
         | Command::User(_)
@@ -76,6 +78,7 @@ pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
         Command::Check => check::run(&loaded),
         Command::Explain(asked) => explain::run(&loaded, &asked).await,
+        Command::Snippet { proxy } => snippet::run(&loaded, proxy),
         Command::Link(asked) => link::run(&loaded, asked).await,
         Command::Session(asked) => session::run(&loaded, asked).await,
         Command::User(asked) => user::run(&loaded, asked).await,

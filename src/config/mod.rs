@@ -203,6 +203,23 @@ fn together(root: &Reader<'_>, loaded: &Loaded) {
             root.wrong(key, "nothing listens on a Unix socket", cure);
         }
     }
+    guarded(root, loaded);
+}
+
+/// Checks are answered to trusted peers only: without any, everybody would be refused, and nobody would know why.
+fn guarded(root: &Reader<'_>, loaded: &Loaded) {
+    // Where something else is wrong, an upstream may only be misspelled; and then sites and tables do not pair.
+    if root.log.count() > 0 || !loaded.trusted_proxies.is_empty() {
+        return;
+    }
+    for (table, site) in root.tables("site").zip(&loaded.sites) {
+        let Some(app) = site.site.apps.iter().find(|app| app.is_guarded()) else { continue };
+        let host = app.origin.host();
+        let what = format!("{host} has no upstream, so another proxy asks, and nobody is trusted to ask");
+        let cure = "add trusted_proxies = [\"127.0.0.1\"] (that proxy's address) at the top of the file; \
+                    or the upstream that linkgate is to forward to";
+        Reader::new(table, "site", root.log).wrong("upstream", what, cure);
+    }
 }
 
 impl Loaded {

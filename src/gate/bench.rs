@@ -17,10 +17,12 @@ use super::Own;
 use super::Peer;
 use super::Worker;
 use super::client;
+use super::guard::Asking;
 use super::identify::Found;
 use super::identify::Passes;
 use super::identify::Told;
 use super::own_path;
+use super::record::Reference;
 use crate::policy::Asker;
 use crate::policy::Permitted;
 use crate::policy::Target;
@@ -39,6 +41,7 @@ pub struct Desk {
     gate: Arc<Gate>,
     worker: Worker,
     reference: HeaderValue,
+    asked: Reference,
 }
 
 /// A request that may pass, ready for its headers to be made.
@@ -55,7 +58,8 @@ impl Desk {
     pub fn new(gate: Gate) -> Self {
         let gate = Arc::new(gate);
         let worker = gate.worker(None);
-        Self { gate, worker, reference: HeaderValue::from_static("0000-0000-0000") }
+        let asked = worker.references.next();
+        Self { gate, worker, reference: HeaderValue::from_static("0000-0000-0000"), asked }
     }
 
     /// Whether somebody is signed in, by what is remembered.
@@ -73,7 +77,8 @@ impl Desk {
     /// The status of an answer at `/check/nginx`.
     #[must_use]
     pub fn check(&self, headers: &HeaderMap) -> u16 {
-        self.gate.checked(&self.worker, LOOPBACK, headers, "bench").status().as_u16()
+        let asking = Asking { method: &Method::GET, authority: None, headers };
+        self.gate.nginx(&self.worker, LOOPBACK, &asking, &self.asked).status().as_u16()
     }
 
     /// The head of a GET.

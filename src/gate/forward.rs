@@ -28,7 +28,6 @@ use super::identify::Found;
 use super::open::Kind;
 use super::open::Waiting;
 use super::private;
-use super::visitor;
 use crate::login::Visitor;
 use crate::policy::Permitted;
 use crate::proxy::ForwardError;
@@ -96,7 +95,7 @@ impl Gate {
                     answer
                 }
                 Ok(Err(error)) => self.not_forwarded(journey, found, permitted, &headers, error),
-                Err(over) => self.over(&visitor(journey, found), over, &ask, &headers),
+                Err(over) => self.over(&journey.visitor(found), over, &ask, &headers),
             };
         }
         let (head, body) = request.into_parts();
@@ -114,13 +113,13 @@ impl Gate {
                 if let Some(pass) = pass {
                     private::keep_private(answer.headers_mut(), &permitted.route().handling);
                     if !found.by_bearer && is_navigation(&head.method, &head.headers) {
-                        self.renew(&visitor(journey, found), &pass.claims, answer.headers_mut());
+                        self.renew(&journey.visitor(found), &pass.claims, answer.headers_mut());
                     }
                 }
                 answer
             }
             Ok(Err(error)) => self.not_forwarded(journey, found, permitted, &head.headers, error),
-            Err(over) => self.over(&visitor(journey, found), over, &ask, &head.headers),
+            Err(over) => self.over(&journey.visitor(found), over, &ask, &head.headers),
         }
     }
 
@@ -133,7 +132,7 @@ impl Gate {
         error: ForwardError,
     ) -> Response<Body> {
         tracing::warn!(reference = journey.reference.as_str(), app = permitted.app().name, %error, "not forwarded");
-        let visitor = visitor(journey, found);
+        let visitor = journey.visitor(found);
         closing(self.fault(&visitor, headers, &Fault::Forward(error)))
     }
 
@@ -148,7 +147,7 @@ impl Gate {
         })
     }
 
-    fn renew(&self, visitor: &Visitor, claims: &crate::identity::SessionClaims, headers: &mut HeaderMap) {
+    pub(super) fn renew(&self, visitor: &Visitor, claims: &crate::identity::SessionClaims, headers: &mut HeaderMap) {
         if let Some(cookie) = self.parts.login.renew(visitor, claims) {
             headers.append(header::SET_COOKIE, cookie);
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
@@ -198,7 +197,7 @@ fn closing(mut answer: Response<Body>) -> Response<Body> {
     answer
 }
 
-fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
+pub(super) fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
     let says = |name: &HeaderName, value: &str| headers.get(name).is_some_and(|said| said == value);
     method == Method::GET && says(&SEC_FETCH_MODE, "navigate") && says(&SEC_FETCH_DEST, "document")
 }

@@ -7,10 +7,9 @@ pub mod answer;
 #[doc(hidden)]
 pub mod bench;
 mod body;
-mod challenge;
-mod check;
 mod client;
 mod forward;
+mod guard;
 mod hosts;
 mod identify;
 mod open;
@@ -39,6 +38,8 @@ pub use client::Client;
 pub use client::Connection;
 pub use client::Peer;
 pub use client::Trust;
+use guard::Complaints;
+use guard::Way;
 use hosts::Hosted;
 use hosts::Hosts;
 use identify::Found;
@@ -102,6 +103,7 @@ pub struct Parts {
 pub struct Gate {
     parts: Parts,
     router: Router,
+    complaints: Complaints,
 }
 
 /// What one worker keeps for itself.
@@ -133,6 +135,12 @@ struct Journey<'a> {
     line: Line,
 }
 
+impl Journey<'_> {
+    fn visitor(&self, found: &Found) -> Visitor {
+        visitor(self.place, self.client, self.reference, found)
+    }
+}
+
 impl Gate {
     /// Builds the pipeline.
     #[must_use]
@@ -141,7 +149,7 @@ impl Gate {
         if let Some(extra) = parts.extra.clone() {
             router = router.merge(extra);
         }
-        Self { parts, router }
+        Self { parts, router, complaints: Complaints::default() }
     }
 
     /// What a worker keeps for itself: made on its thread, never leaves it. Takes over from `previous` what is open.
@@ -191,11 +199,8 @@ impl Gate {
         mut request: Request<Incoming>,
         reference: &Reference,
     ) -> Response<Body> {
-        if check::asks(&self.parts.prefix, request.uri().path()) {
-            return self.check(worker, connection, &request, reference.as_str());
-        }
-        if challenge::asks(&self.parts.prefix, request.uri().path()) {
-            return self.challenge(worker, connection, line, &request, reference);
+        if let Some(way) = Way::of(&self.parts.prefix, request.uri()) {
+            return self.guard(worker, connection, &way, &request, reference).await;
         }
         let wish = Wish::of(&request);
         let mut method = request.method().clone();
@@ -231,12 +236,18 @@ impl Gate {
             now: journey.now,
         };
         let found = worker.passes.find(&known, host, &place.names, request.headers());
-        let visitor = |found: &Found| visitor(&journey, found);
+        let visitor = |found: &Found| journey.visitor(found);
         if found.presented && !self.fresh(journey.now) {
             return self.fault(&visitor(&found), request.headers(), &Fault::Stale);
         }
         match own_path(&self.parts.prefix, &target) {
-            Own::Ours(path) => return self.own(worker, connection, visitor(&found), path, request).await,
+            Own::Ours(path) => {
+                let Ok(uri) = path.parse() else {
+                    return self.fault(&visitor(&found), request.headers(), &Fault::NotFound);
+                };
+                *request.uri_mut() = uri;
+                return self.own(worker, connection, visitor(&found), request.map(axum::body::Body::new)).await;
+            }
             Own::Disguised => return self.fault(&visitor(&found), request.headers(), &Fault::NotFound),
             Own::Theirs => {}
         }
@@ -263,18 +274,11 @@ impl Gate {
         worker: &Worker,
         connection: Connection,
         visitor: Visitor,
-        path: String,
-        request: Request<Incoming>,
+        mut request: Request<axum::body::Body>,
     ) -> Response<Body> {
-        let (mut head, body) = request.into_parts();
-        let Ok(uri) = path.parse() else {
-            return self.fault(&visitor, &head.headers, &Fault::NotFound);
-        };
-        head.uri = uri;
-        head.extensions.insert(visitor);
-        head.extensions.insert(connection);
-        let answer = worker.router.clone().call(Request::from_parts(head, axum::body::Body::new(body))).await;
-        match answer {
+        request.extensions_mut().insert(visitor);
+        request.extensions_mut().insert(connection);
+        match worker.router.clone().call(request).await {
             Ok(answer) => answer.map(Body::Own),
             Err(never) => match never {},
         }
@@ -306,18 +310,18 @@ impl Gate {
     }
 }
 
-fn visitor(journey: &Journey<'_>, found: &Found) -> Visitor {
+fn visitor(place: &Hosted, client: &Client, reference: &Reference, found: &Found) -> Visitor {
     let session = found
         .pass
         .as_ref()
         .map(|pass| Arc::new(Current { claims: pass.claims.clone(), identity: Arc::clone(&pass.identity) }));
     Visitor {
-        site: Arc::clone(&journey.place.settings),
-        origin: journey.place.host.origin.clone(),
-        cookies: journey.place.names.clone(),
-        client: journey.client.ip,
+        site: Arc::clone(&place.settings),
+        origin: place.host.origin.clone(),
+        cookies: place.names.clone(),
+        client: client.ip,
         session,
-        request_id: journey.reference.as_str().to_owned(),
+        request_id: reference.as_str().to_owned(),
     }
 }
 

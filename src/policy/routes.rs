@@ -206,6 +206,13 @@ impl App {
         &self.routes
     }
 
+    /// Whether another proxy forwards to it, and only asks us who may pass.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        self.routes.iter().all(|route| route.upstream.is_none())
+            && self.routes.iter().any(|route| matches!(route.access, Access::SignedIn | Access::Public))
+    }
+
     /// The rule for a request, and its number from zero. The path is taken as it is: what happens to an odd one is
     /// for the judge to say. `client` is `None` where no rule with `clients` may match.
     #[must_use]

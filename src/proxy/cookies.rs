@@ -14,7 +14,8 @@ const REMOVED: [&str; 4] = ["alt-svc", "nel", "report-to", "reporting-endpoints"
 const CLEAR_SITE_DATA: &str = "clear-site-data";
 
 /// A request's cookies without ours, several `Cookie` headers joined into one (RFC 9113 §8.2.3); `None`: no others.
-pub(super) fn others(headers: &HeaderMap, names: &CookieNames) -> Option<HeaderValue> {
+#[must_use]
+pub fn others(headers: &HeaderMap, names: &CookieNames) -> Option<HeaderValue> {
     let mut lines = headers.get_all(header::COOKIE).iter();
     let first = lines.next()?;
     if lines.next().is_none() {

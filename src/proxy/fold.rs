@@ -4,6 +4,8 @@
 use http::HeaderMap;
 use http::HeaderName;
 
+use crate::policy::App;
+
 /// Longest name that the lists below hold, with room to spare; a longer one can only match by its beginning.
 const WINDOW: usize = 48;
 
@@ -173,6 +175,18 @@ pub(super) fn is_spoof(name: &HeaderName) -> bool {
 /// Whether a header is in the app's own tables, in any spelling.
 pub(super) fn is_one_of(name: &HeaderName, tables: &[&str]) -> bool {
     tables.iter().any(|table| same(table, name.as_str()))
+}
+
+/// Whether a visitor sends a name that an app may take for one of ours, spelled as nobody else spells it: `Remote_User`.
+/// Other proxies take out what they know by its own spelling, and pass this on.
+#[must_use]
+pub fn is_disguised(headers: &HeaderMap, app: &App) -> bool {
+    let plain = |name: &HeaderName| {
+        name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            || app.table_names().any(|own| own.eq_ignore_ascii_case(name.as_str()))
+    };
+    let taken = |name: &HeaderName| is_spoof(name) || app.table_names().any(|own| same(own, name.as_str()));
+    headers.keys().any(|name| !plain(name) && taken(name))
 }
 
 /// Takes out every header for which `doomed` says yes. Allocates only where there is one.

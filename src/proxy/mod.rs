@@ -59,7 +59,9 @@ use hyper::ext::ReasonPhrase;
 
 pub use connectors::ConnectorError;
 pub use connectors::Connectors;
+pub use cookies::others as other_cookies;
 pub use error::ForwardError;
+pub use fold::is_disguised;
 pub use handling::{basic_user, kept_from_answers, kept_from_requests, stripped};
 pub use health::Checks;
 pub use identity::IdentityHeaderValues;

@@ -8,6 +8,7 @@ mod harness;
 
 mod chrome;
 mod detonator;
+mod guards;
 mod hosts;
 mod jupyter;
 mod keyboard;

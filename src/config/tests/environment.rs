@@ -11,6 +11,7 @@ fn the_environment_overrides_the_file_and_keeps_its_places() {
             ("LINKGATE_MAIL__FROM", "b@example.com"),
             ("LINKGATE_SITE__WIKI_EXAMPLE_COM__UPSTREAM", "http://127.0.0.1:9"),
             ("LINKGATE_SITE__NEWS__URL", "https://news.example.com"),
+            ("LINKGATE_SITE__NEWS__UPSTREAM", "http://127.0.0.1:8"),
             ("LINKGATE_SITE__NEWS__ALLOW", "group:staff,a@example.com"),
             ("LINKGATE_GROUPS__STAFF", "@example.org"),
             ("LINKGATE_LOG__ACCESS", "false"),

@@ -170,8 +170,32 @@ fn mistakes_of_the_letters_way_name_their_cure() {
     }
     let none = "[[site]]\nurl = \"https://w.example.com\"\nallow = [\"*\"]\n";
     assert!(mistakes(none).contains("[mail] is missing"));
-    assert!(try_load(&format!("{none}sign_in = \"invited\"\n")).is_ok());
+    let invited = format!("{none}sign_in = \"invited\"\n");
+    assert!(try_load(&format!("{invited}upstream = \"http://a\"\n")).is_ok());
     assert!(mistakes("").contains("there is no site"));
+}
+
+#[test]
+fn a_site_for_which_another_proxy_asks_names_the_peers_that_may() {
+    let text = |trusted: &str, app: &str| {
+        format!(
+            "{trusted}\n[mail]\nfrom = \"a@b.example\"\nurl = \"memory:\"\n[[site]]\n\
+             url = \"https://w.example.com\"\nallow = [\"*\"]\n{app}"
+        )
+    };
+    let app = |keys: &str| format!("[[site.app]]\nhost = \"b.example.com\"\n{keys}\n");
+    for asked in [String::new(), app(""), format!("upstream = \"http://a\"\n{}", app("access = \"public\""))] {
+        let answer = mistakes(&text("", &asked));
+        assert!(answer.starts_with("c.toml:") && answer.contains(": site.upstream: "), "{answer}");
+        assert!(answer.contains("add trusted_proxies = [\"127.0.0.1\"]"), "{answer}");
+        assert_eq!(answer.lines().count(), 1, "{answer}");
+        assert!(mistakes(&text("trusted_proxies = []", &asked)).contains("trusted_proxies"));
+        assert!(try_load(&text("trusted_proxies = [\"10.0.0.7\"]", &asked)).is_ok(), "{asked}");
+    }
+    let route = "[[site.app.route]]\npath = \"/x\"\nupstream = \"http://a\"";
+    for forwarded in [app("upstream = \"http://a\""), app(route), app("access = \"deny\"")] {
+        assert!(try_load(&text("", &forwarded)).is_ok(), "{forwarded}: {}", mistakes(&text("", &forwarded)));
+    }
 }
 
 #[test]

@@ -47,7 +47,8 @@ fn secrets_come_from_files_and_credentials_and_never_from_two_places() {
 #[test]
 fn a_site_with_a_relay_of_its_own_never_gets_the_account_of_the_file() {
     let text = "[mail]\nfrom = \"a@b.example\"\nurl = \"smtp://one.example\"\nuser = \"u\"\npassword = \"p\"\n\
-                [[site]]\nurl = \"https://w.example.com\"\nallow = [\"*\"]\n[site.mail]\nurl = \"smtp://two.example\"\n";
+                [[site]]\nurl = \"https://w.example.com\"\nallow = [\"*\"]\n\
+                upstream = \"http://a\"\n[site.mail]\nurl = \"smtp://two.example\"\n";
     let loaded = try_load(text).unwrap();
     let crate::mail::Transport::Smtp { host, user, password, .. } =
         &loaded.sites[0].mail.as_ref().unwrap().transport

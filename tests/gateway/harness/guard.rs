@@ -1,0 +1,226 @@
+//! Another proxy before an app, asking linkgate: the real program, with the configuration of its page below docs/.
+
+use super::app::App;
+use super::authority::Authority;
+use super::browser::Browser;
+use super::browser::try_fetch;
+use super::eventually;
+use super::free_port;
+use super::gateway::Gateway;
+use super::gateway::HEAD;
+use super::gateway::Place;
+use super::stage::Wire;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+pub const ALICE: &str = "alice@example.com";
+pub const BOB: &str = "bob@example.com";
+/// Where people sign in, and another host of the same site.
+pub const HOST: &str = "wiki.localhost";
+pub const OTHER: &str = "photos.localhost";
+
+/// What a proxy needs to know of where it runs.
+pub struct Ground<'a> {
+    pub place: &'a Place,
+    /// Its own.
+    pub port: u16,
+    /// `host:port` of the app.
+    pub app: &'a str,
+}
+
+impl Ground<'_> {
+    /// The first block of the page in this language.
+    pub fn block(&self, page: &str, language: &str) -> String {
+        blocks(page, language).into_iter().next().unwrap_or_else(|| panic!("no block of {language}"))
+    }
+
+    /// Puts what is here in place of what the page says. What it says no more is a fault of the page.
+    pub fn here(&self, text: &str, more: &[(&str, &str)]) -> String {
+        let linkgate = format!("127.0.0.1:{}", self.place.port);
+        let certificate = format!("{}/site", self.place.path().display());
+        let common = [
+            ("127.0.0.1:8080", linkgate.as_str()),
+            ("/etc/ssl/wiki.example.com", &certificate),
+            ("wiki.example.com", HOST),
+            ("127.0.0.1:3000", self.app),
+        ];
+        let mut text = text.to_owned();
+        for (written, _) in more {
+            assert!(text.contains(written), "the page says no more {written}:\n{text}");
+        }
+        for (written, here) in more.iter().copied().chain(common) {
+            text = text.replace(written, here);
+        }
+        text
+    }
+
+    /// Writes a file into its folder; its path.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = self.place.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    pub fn folder(&self) -> String {
+        self.place.path().display().to_string()
+    }
+}
+
+/// All blocks of a page in this language.
+pub fn blocks(page: &str, language: &str) -> Vec<String> {
+    let fence = format!("```{language}\n");
+    page.split(&fence).skip(1).filter_map(|rest| rest.split("```").next()).map(str::to_owned).collect()
+}
+
+/// A program of Debian's, wherever it is: servers are in sbin, which is not on everybody's path.
+pub fn debian(name: &str) -> Command {
+    let path = ["/usr/sbin", "/usr/bin"].map(|folder| format!("{folder}/{name}"));
+    let path = path.iter().find(|path| std::path::Path::new(path).exists());
+    Command::new(path.unwrap_or_else(|| panic!("{name}: tests/check.sh --install brings it")))
+}
+
+/// One kind of proxy: writes its configuration, and says what to run in the foreground.
+pub type Kind = fn(&Ground<'_>) -> Command;
+
+pub struct Guard {
+    child: Mutex<Child>,
+    pub gateway: Gateway,
+    pub authority: Arc<Authority>,
+    pub port: u16,
+}
+
+impl Guard {
+    pub async fn before(kind: Kind, app: &App) -> Self {
+        Self::with(kind, app.url().trim_start_matches("http://"), "").await
+    }
+
+    /// `session`: keys of the site's session; `app` is `host:port`.
+    pub async fn with(kind: Kind, app: &str, session: &str) -> Self {
+        Self::build(kind, app, session, "").await
+    }
+
+    /// Before linkgate, which is before the app.
+    pub async fn through(kind: Kind, app: &App) -> Self {
+        let address = app.url();
+        let upstream = format!("upstream = \"{address}\"");
+        Self::build(kind, address.trim_start_matches("http://"), "", &upstream).await
+    }
+
+    async fn build(kind: Kind, app: &str, session: &str, upstream: &str) -> Self {
+        let (place, port) = (Place::new(), free_port());
+        // Some proxies become another user before they read all their files.
+        std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let authority = Authority::make(place.path(), &[HOST, OTHER]);
+        let config = format!(
+            r#"trusted_proxies = ["127.0.0.1"]
+{HEAD}
+[session]
+{session}
+[groups]
+staff = ["{ALICE}"]
+[[site]]
+name = "wiki"
+url = "https://{HOST}:{port}"
+allow = ["{ALICE}", "{BOB}"]
+[[site.user]]
+email = "{ALICE}"
+name = "Älice"
+id = "1017"
+[[site.app]]
+host = "{HOST}"
+{upstream}
+[[site.app.route]]
+path = "/open/"
+access = "public"
+[[site.app.route]]
+path = "/staff/"
+allow = ["{ALICE}"]
+[[site.app.route]]
+path = "/near/"
+clients = ["203.0.113.0/24"]
+access = "public"
+[[site.app.route]]
+path = "= /bye"
+access = "sign-out"
+[[site.app.route]]
+path = "/api/"
+methods = ["OPTIONS"]
+access = "public"
+[[site.app]]
+host = "{OTHER}"
+{upstream}
+"#
+        );
+        let gateway = Gateway::start_with(place, &config).await;
+        let log = std::fs::File::create(gateway.place.path().join("guard.log")).unwrap();
+        let mut command = kind(&Ground { place: &gateway.place, port, app });
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let guard = Self { child: Mutex::new(child), gateway, authority, port };
+        eventually("the proxy answers", async || {
+            let ended = guard.child.lock().unwrap().try_wait().unwrap();
+            assert!(ended.is_none(), "{ended:?}:\n{}", guard.log());
+            let url = guard.url("/.linkgate/assets/style.css");
+            let answer = try_fetch(Some(&guard.authority), "GET", &url, &[], Vec::new()).await.ok()?;
+            (answer.status == 200).then_some(())
+        })
+        .await;
+        guard
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("https://{HOST}:{}{path}", self.port)
+    }
+
+    pub fn browser(&self) -> Browser {
+        Browser::trusting(&self.authority)
+    }
+
+    pub async fn signed_in(&self, email: &str) -> Browser {
+        let browser = self.browser();
+        self.gateway.sign_in(&browser, email, &self.url("/")).await;
+        browser
+    }
+
+    /// A visitor who writes bytes, over TLS.
+    pub async fn wire(&self) -> Wire {
+        let tcp = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let name = rustls_pki_types::ServerName::try_from(HOST).unwrap();
+        let tls = TlsConnector::from(self.authority.client()).connect(name, tcp).await.unwrap();
+        Wire::over(tls).await
+    }
+
+    /// What the proxy said.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.gateway.place.path().join("guard.log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // SIGTERM: its workers end with it.
+        let Ok(child) = self.child.get_mut() else { return };
+        let _ = Command::new("kill").arg(child.id().to_string()).status();
+        // Some wait for ever for what is under way.
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < Duration::from_secs(5) && matches!(child.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let _ = child.kill();
+        let _ = child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- the proxy's last words\n{}\n---", self.log());
+        }
+    }
+}

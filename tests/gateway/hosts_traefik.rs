@@ -1,0 +1,31 @@
+//! The real Traefik before an app, asking by `forwardAuth`: the lines of docs/traefik.md as they stand there.
+
+use crate::harness::promises::linkgate_takes_the_file_of;
+use crate::harness::promises::promises;
+use crate::harness::proxies::TRAEFIK;
+use crate::harness::proxies::traefik;
+
+// All but one: for how long Traefik waits for a silent linkgate cannot be set (30 seconds).
+promises!(traefik:
+    a_person_signs_in_and_comes_back_to_the_very_address,
+    the_app_learns_who_it_is_and_nothing_of_the_session,
+    no_spelling_of_an_identity_reaches_the_app,
+    no_visitor_chooses_an_address,
+    another_host_of_the_site_lets_in_without_a_second_letter,
+    everybody_gets_the_answer_that_fits,
+    nobody_asks_linkgate_in_the_proxys_name,
+    no_odd_address_leads_around_a_rule,
+    a_websocket_opens_for_the_app_s_own_pages_only,
+    bodies_long_addresses_and_large_headers_arrive_whole,
+    a_preflight_passes_where_a_rule_lets_it,
+    signing_out_ends_it,
+    a_revoked_session_ends_within_a_second,
+    nobody_passes_while_linkgate_is_away,
+    many_at_once_are_never_taken_for_each_other,
+    a_renewed_cookie_reaches_the_browser
+);
+
+#[test]
+fn linkgate_takes_the_file_of_the_page() {
+    linkgate_takes_the_file_of(TRAEFIK);
+}
