@@ -150,7 +150,10 @@ async fn a_yes_holds_every_name_of_the_app_and_no_credential_where_linkgate_itse
     alice.set_cookie("localhost", "theme", "dark");
     for dialect in BOTH {
         let old = ask(&gateway, dialect, &alice, ("GET", "localhost", "/old/x"), &[]).await.expect(200);
-        assert_eq!((old.header("x_person").as_str(), old.header("x-auth-request-user").as_str()), (ALICE, ALICE));
+        assert_eq!(
+            (old.header("x_person").as_str(), old.header("x-auth-request-user").as_str()),
+            (ALICE, ALICE)
+        );
         for name in IDENTITY.iter().filter(|name| name.starts_with("remote-")) {
             assert_eq!(old.headers.get(*name).unwrap_or_else(|| panic!("{name} is missing")), "", "{name}");
         }

@@ -27,7 +27,9 @@ fn caddy(ground: &Ground<'_>, printed: &str) -> Command {
     let own = printed.replace(&format!(":{port} {{\n"), &tls);
     let file = format!("{{\n\tadmin off\n\tauto_https off\n\tstorage file_system {folder}/caddy\n}}\n{own}");
     let mut command = Command::new(installed("venv/bin/caddy"));
-    command.args(["run", "--adapter", "caddyfile", "--config", &ground.write("Caddyfile", &file)]).env("HOME", folder);
+    command
+        .args(["run", "--adapter", "caddyfile", "--config", &ground.write("Caddyfile", &file)])
+        .env("HOME", folder);
     command
 }
 
