@@ -16,6 +16,7 @@ CONFIG = """
 listen = ["{scheme}://127.0.0.1:{port}"]
 state_dir = "{folder}/state"
 workers = 2
+{trust}
 {tls}
 [mail]
 from = "Example <login@example.com>"
@@ -53,12 +54,20 @@ class Linkgate:
         folder = folder / name
         self.http = Gateway(folder / "http", None, upstream, tools, environment)
         self.https = Gateway(folder / "https", tls, upstream, tools, environment)
+        trust = 'trusted_proxies = ["127.0.0.1"]'
+        self.guard = Gateway(folder / "guard", None, upstream, tools, environment, trust=trust)
 
     def plain(self):
         return self.http.door()
 
     def secure(self):
         return self.https.door()
+
+    def asked(self):
+        """Where another proxy asks, for a visitor of its own."""
+        door = self.guard.door()
+        told = [f"X-Original-URL: {door.origin}/page", "X-Original-Method: GET", "X-Forwarded-For: 203.0.113.7"]
+        return Door(door.process, door.port, [*door.headers, *told], door.origin)
 
     def public(self):
         """Without a session, for routes that ask for none."""
@@ -68,12 +77,13 @@ class Linkgate:
     def stop(self):
         self.http.stop()
         self.https.stop()
+        self.guard.stop()
 
 
 class Gateway:
     """One running linkgate, and the cookie of a person signed in there."""
 
-    def __init__(self, folder, tls, upstream, tools, environment=None, extra=""):
+    def __init__(self, folder, tls, upstream, tools, environment=None, extra="", trust=""):
         self.folder, self.tls, self.tools, self.environment = folder, tls, tools, environment or {}
         for part in ("state", "mail"):
             (folder / part).mkdir(parents=True)
@@ -84,7 +94,7 @@ class Gateway:
         self.config = folder / "config.toml"
         self.config.write_text(CONFIG.format(
             scheme=scheme, port=self.port, folder=folder, tls=files, monitor=free_port(), origin=self.origin,
-            upstream=upstream.port, extra=extra,
+            upstream=upstream.port, extra=extra, trust=trust,
         ))
         self.start()
         self.cookie = self.sign_in()

@@ -13,7 +13,5 @@ def measure(stage):
     table = Table("/check/nginx, 64 connections", COLUMNS)
     runs = {}
     for name, proxy in stage.linkgates().items():
-        door = proxy.plain()
-        door.headers = [*door.headers, f"X-Original-URL: {door.origin}/page", "X-Original-Method: GET"]
-        runs[name] = lambda door=door: load.wrk(stage.tools, door, PATH, seconds=stage.options.seconds)
+        runs[name] = lambda door=proxy.asked(): load.wrk(stage.tools, door, PATH, seconds=stage.options.seconds)
     return stage.rounds(table, runs)

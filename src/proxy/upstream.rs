@@ -30,12 +30,16 @@ use super::patience::Patience;
 use super::upload::Flow;
 use super::upload::Upload;
 
+/// What an app may say before an answer's head is whole: the longest head that hyper takes, as much of a body behind it,
+/// and interim answers (1xx). hyper drops these one by one, and would do nothing else for an app that sends no end of
+/// them.
+const MOST_BEFORE_HEAD: usize = 1024 * 1024;
+
 /// An open connection with nobody else on it.
 pub(super) struct Live {
     sender: http1::SendRequest<Upload>,
     driven: Driven,
-    /// Whether a byte came in since the last request was handed over.
-    heard: Rc<Cell<bool>>,
+    heard: Rc<Heard>,
     /// For the answers' heads, one after the other.
     patience: Patience,
 }
@@ -54,7 +58,7 @@ pub(super) struct Unanswered {
 impl Live {
     /// Speaks HTTP/1.1 on a fresh socket.
     pub(super) async fn begin(socket: Socket) -> Result<Box<Self>, ForwardError> {
-        let heard = Rc::new(Cell::new(false));
+        let heard = Rc::new(Heard::default());
         let socket = Listening { socket, heard: Rc::clone(&heard) };
         let (sender, connection) = http1::Builder::new()
             .writev(false)
@@ -72,7 +76,7 @@ impl Live {
         flow: Option<&Flow>,
         limit: Duration,
     ) -> Result<Response<Incoming>, Unanswered> {
-        self.heard.set(false);
+        self.heard.begin();
         let start = Instant::now();
         let Self { sender, driven, patience, .. } = self;
         patience.set_limit(limit);
@@ -92,12 +96,13 @@ impl Live {
             patience.poll(cx, since).map(|()| Err(ForwardError::ResponseTimeout))
         })
         .await;
+        self.heard.awaited.set(false);
         match outcome {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(mut failed)) => {
                 let unsent = failed.take_message();
                 let error = ForwardError::broken(failed.error());
-                Err(Unanswered { error, unsent, silent: !self.heard.get(), unseen: false })
+                Err(Unanswered { error, unsent, silent: self.heard.bytes.get() == 0, unseen: false })
             }
             // A time-out is no hang-up: the app may be at work on it.
             Err(error) => Err(Unanswered { error, unsent: None, silent: false, unseen: false }),
@@ -185,10 +190,25 @@ fn drive(connection: &mut http1::Connection<TokioIo<Listening>, Upload>, ended: 
     }
 }
 
-/// A socket that remembers whether it was spoken to.
+/// What came in since the last request was handed over.
+#[derive(Default)]
+struct Heard {
+    bytes: Cell<usize>,
+    /// Whether a head is awaited.
+    awaited: Cell<bool>,
+}
+
+impl Heard {
+    fn begin(&self) {
+        self.bytes.set(0);
+        self.awaited.set(true);
+    }
+}
+
+/// A socket that remembers how much was said to it, and has enough of it at some time.
 struct Listening {
     socket: Socket,
-    heard: Rc<Cell<bool>>,
+    heard: Rc<Heard>,
 }
 
 impl AsyncRead for Listening {
@@ -197,11 +217,13 @@ impl AsyncRead for Listening {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let heard = self.heard.bytes.get();
+        if self.heard.awaited.get() && heard > MOST_BEFORE_HEAD {
+            return Poll::Ready(Err(io::Error::other("there is no end of what comes before its head")));
+        }
         let before = buf.filled().len();
         let outcome = Pin::new(&mut self.socket).poll_read(cx, buf);
-        if buf.filled().len() > before {
-            self.heard.set(true);
-        }
+        self.heard.bytes.set(heard.saturating_add(buf.filled().len().saturating_sub(before)));
         outcome
     }
 }

@@ -58,13 +58,13 @@ impl<H: Handle> Desk<H> {
         let how = taker.map(|taker| (taker, self.core.tick.clone()));
         if let Some(fault) = self.fault(&request) {
             count(&self.core.shared.counters.bad_requests);
-            return reply::own(fault.answer(request.version() == Version::HTTP_2), running);
+            return reply::own(fault.answer(request.version() == Version::HTTP_2), running, how);
         }
         let (gate, worker) = self.core.current();
         if let Some(port) = self.https_port {
             let answer =
                 redirect::answer(request.uri(), request.headers(), port, |host| gate.knows_host(host));
-            return reply::own(answer, running);
+            return reply::own(answer, running, how);
         }
         if request.method() == Method::CONNECT {
             // The stream of a tunnel lives on without an answer's body: for as long, the connection is in use.

@@ -24,7 +24,8 @@ use super::takers::{LocalExecutor, Taker};
 /// How often a silent client is asked whether it is there, and how long it may take to say so.
 const PING: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(20));
 
-/// Resets that a client may cause before the connection ends (CVE-2023-44487 and its kin).
+/// Resets that a client may cause before the connection ends (CVE-2023-44487 and its kin): of what it asked just now,
+/// or by its mistakes. What was heard before it was reset is counted by [`Whims`](super::takers::Whims).
 const RESETS: usize = 20;
 
 /// Frames for streams that were answered and forgotten, over a whole connection. A slow line still brings what it had
@@ -43,15 +44,22 @@ pub(super) async fn run<H: Handle>(desk: Desk<H>, socket: Socket, permit: Permit
     let executor = LocalExecutor {
         shared: Arc::clone(&core.shared),
         takers: Rc::clone(&core.takers),
+        stamps: Arc::clone(&stamps),
+        whims: Rc::default(),
         next: Rc::default(),
     };
     let desk = Rc::new(desk);
     let service = service_fn({
-        let next = Rc::clone(&executor.next);
+        let (next, whims) = (Rc::clone(&executor.next), Rc::clone(&executor.whims));
         move |request| {
             let (desk, taker) = (Rc::clone(&desk), Rc::new(Taker::default()));
             next.replace(Some(Rc::clone(&taker)));
-            async move { Ok::<_, BoxError>(desk.answer(request, Some(taker)).await) }
+            whims.asks();
+            async move {
+                let answer = desk.answer(request, Some(Rc::clone(&taker))).await;
+                taker.answered();
+                Ok::<_, BoxError>(answer)
+            }
         }
     });
     let io = TokioIo::new(Stream::http2(socket, Arc::clone(&stamps), permit));

@@ -13,6 +13,7 @@ mod gate;
 mod guard;
 mod http1;
 mod http2;
+mod leftovers;
 mod limits;
 mod line;
 mod listen;

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use bytes::Buf;
 use bytes::Bytes;
 use http::header;
 use http::{HeaderValue, StatusCode};
@@ -12,6 +13,7 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use super::BoxError;
 use super::stamps::{InFlight, Tick};
+use super::takers::Kept;
 use super::takers::Taker;
 
 /// The most that is handed to HTTP/2 at once: what a frame holds where nothing else was agreed. What is handed out is
@@ -46,10 +48,14 @@ pub(super) fn from_gate<B>(
 }
 
 /// An answer of our own: a line of plain text that is not kept anywhere.
-pub(super) fn own<B>(response: Response<&'static str>, running: InFlight) -> Response<Reply<B>> {
+pub(super) fn own<B>(
+    response: Response<&'static str>,
+    running: InFlight,
+    taken: Option<(Rc<Taker>, Tick)>,
+) -> Response<Reply<B>> {
     response.map(|text| {
         let content = Content::Own((!text.is_empty()).then(|| Bytes::from_static(text.as_bytes())));
-        Reply { content, rest: Bytes::new(), taken: None, _running: running }
+        Reply { content, rest: Bytes::new(), taken, _running: running }
     })
 }
 
@@ -66,32 +72,59 @@ pub(super) fn plain(status: StatusCode, text: &'static str) -> Response<&'static
 
 impl<B> Reply<B> {
     /// As much of the data as is handed out at once; the rest is kept for the next time.
-    fn piece(&mut self, mut data: Bytes) -> Bytes {
+    fn piece(&mut self, mut bytes: Bytes) -> Piece {
         let most = if self.taken.is_some() { HTTP2_PIECE } else { HTTP1_PIECE };
-        if data.len() > most {
-            self.rest = data.split_off(most);
+        if bytes.len() > most {
+            self.rest = bytes.split_off(most);
         }
-        data
+        Piece { bytes, _kept: self.taken.as_ref().map(|(taker, _)| Kept::new(taker)) }
+    }
+}
+
+/// A piece of an answer, which knows when it is gone: HTTP/2 keeps what a stream's window does not let through.
+#[derive(Debug)]
+pub(super) struct Piece {
+    bytes: Bytes,
+    /// `None` on HTTP/1.
+    _kept: Option<Kept>,
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
     }
 }
 
 impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for Reply<B> {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, BoxError>>> {
         if let Some((taker, _)) = &self.taken {
             taker.asks();
         }
         let frame = if self.rest.is_empty() {
             match &mut self.content {
-                Content::Own(text) => return Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+                Content::Own(text) => match text.take() {
+                    Some(text) => Frame::data(text),
+                    None => return Poll::Ready(None),
+                },
                 Content::Gate(body) => match Pin::new(body).poll_frame(context) {
                     Poll::Ready(Some(Ok(frame))) => frame,
-                    other => return other.map(|frame| frame.map(|frame| frame.map_err(Into::into))),
+                    Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error.into()))),
+                    Poll::Ready(None) => return Poll::Ready(None),
+                    Poll::Pending => return Poll::Pending,
                 },
             }
         } else {

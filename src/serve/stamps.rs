@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::leftovers::Leftovers;
 use super::limits::Limits;
 
 /// How often stamps are looked at.
@@ -56,6 +57,8 @@ pub(super) struct Stamps {
     used: AtomicBool,
     /// Whether the connection speaks something else than HTTP by now.
     switched: AtomicBool,
+    /// What of HTTP/2 answers waits for the visitor when all else of them is done.
+    leftovers: Leftovers,
 }
 
 /// What a connection is told, the later the stronger.
@@ -90,6 +93,7 @@ impl Stamps {
             rests: AtomicBool::new(false),
             used: AtomicBool::new(false),
             switched: AtomicBool::new(false),
+            leftovers: Leftovers::default(),
         })
     }
 
@@ -100,7 +104,7 @@ impl Stamps {
 
     pub fn head_ends(&self) {
         self.head.store(0, Relaxed);
-        self.idle.store(self.tick.now(), Relaxed);
+        self.was_used();
     }
 
     /// The handshake is done; the first request gets the whole time.
@@ -109,7 +113,20 @@ impl Stamps {
     }
 
     pub fn is_busy(&self) -> bool {
-        self.running.load(Relaxed) > 0
+        self.running.load(Relaxed) > 0 || !self.leftovers.is_empty()
+    }
+
+    pub const fn leftovers(&self) -> &Leftovers {
+        &self.leftovers
+    }
+
+    pub fn now(&self) -> u64 {
+        self.tick.now()
+    }
+
+    /// The connection was in use until now.
+    pub fn was_used(&self) {
+        self.idle.store(self.tick.now(), Relaxed);
     }
 
     /// Whether a request ever came.
@@ -122,7 +139,7 @@ impl Stamps {
     pub fn wrote(&self) {
         if self.write_stuck.load(Relaxed) != 0 {
             self.write_stuck.store(0, Relaxed);
-            self.idle.store(self.tick.now(), Relaxed);
+            self.was_used();
         }
     }
 
@@ -209,6 +226,10 @@ impl Stamps {
         let over = |stamp: &AtomicU64, limit: Duration| passed(stamp.load(Relaxed), now, limit);
         if over(&self.write_stuck, limits.body_timeout) {
             return Some(Order::Abort);
+        }
+        let line_is_full = self.write_stuck.load(Relaxed) != 0;
+        if let Some(order) = self.leftovers.verdict(now, limits.body_timeout, line_is_full) {
+            return Some(order);
         }
         if (!self.is_busy() && over(&self.head, limits.header_timeout))
             || over(&self.body_stuck, limits.body_timeout)

@@ -1,5 +1,6 @@
 //! How long is waited for whom.
 
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpSocket;
 
 use super::house::Plan;
@@ -103,5 +104,45 @@ fn a_visitor_whose_body_stands_still_is_to_blame_not_the_app() {
         let mut app = house.app().await;
         assert!(visitor.until("BodyTimeout").await.starts_with("HTTP/1.1 408 "));
         assert!(app.rest().await.ends_with("half"));
+    });
+}
+
+#[test]
+fn an_app_that_sends_no_end_of_interim_answers_is_not_listened_to() {
+    in_house(Plan::usual(), async |house| {
+        let mut visitor = house.visitor().await;
+        visitor.say(GET).await;
+        let mut app = house.app().await;
+        app.until("\r\n\r\n").await;
+        let mut app = app.into_socket();
+        let flood = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n".repeat(1000);
+        let flooding = async {
+            let mut sent = 0;
+            while app.write_all(flood.as_bytes()).await.is_ok() {
+                sent += flood.len();
+                assert!(sent < 64 << 20, "{sent} bytes of interim answers were taken");
+            }
+        };
+        let ((), answer) = tokio::join!(flooding, visitor.until("no end of what comes before its head"));
+        assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+    });
+}
+
+#[test]
+fn an_app_may_send_many_interim_answers_a_long_head_and_a_long_body_as_often_as_it_likes() {
+    in_house(Plan::usual(), async |house| {
+        let mut visitor = house.visitor().await;
+        visitor.say(GET).await;
+        let mut app = house.app().await;
+        let hints = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\n\r\n".repeat(2000);
+        let (long, body) = ("x".repeat(200_000), "y".repeat(2_000_000));
+        let answer =
+            format!("{hints}HTTP/1.1 200 OK\r\nx-long: {long}\r\ncontent-length: 2000002\r\n\r\n{body}ok");
+        for _ in 0..4 {
+            app.until("\r\n\r\n").await;
+            let (seen, ()) = tokio::join!(visitor.until("yok"), app.say(&answer));
+            assert!(seen.starts_with("HTTP/1.1 200 ") && seen.len() > 2_200_000);
+            visitor.say(GET).await;
+        }
     });
 }

@@ -386,3 +386,89 @@ async fn an_answer_that_is_not_taken_ends_alone() {
     assert_eq!(secure.server.counters().timed_out.load(Relaxed), 3);
     secure.server.drain().await;
 }
+
+#[tokio::test]
+async fn a_visitor_that_leaves_the_ends_of_answers_with_us_loses_the_connection() {
+    let short = Limits { body_timeout: Duration::from_millis(1500), ..Limits::default() };
+    let secure = secure_with(Vec::new(), short);
+    // One byte of each answer is taken: all of it counts as sent then, and waits with us.
+    let mut client = Client::open(&secure, &[(4, 1)]).await;
+    for stream in [1, 3, 5] {
+        client.ask(stream, "/a", true).await;
+        assert_eq!(client.wait(DATA, stream).await.payload.len(), 1);
+    }
+    let end = async {
+        while let Some(frame) = client.next().await {
+            assert_eq!(frame.kind, PING, "{frame:?}");
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), end).await.expect("an end");
+    assert_eq!(secure.server.counters().timed_out.load(Relaxed), 1);
+
+    // Nobody is the worse for a window of one byte who widens it in time.
+    let mut client = Client::open(&secure, &[(4, 1)]).await;
+    let (began, mut stream) = (Instant::now(), 1);
+    while began.elapsed() < Duration::from_secs(5) {
+        client.ask(stream, "/a", true).await;
+        client.wait(DATA, stream).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        client.send(WINDOW, 0, stream, &1000_u32.to_be_bytes()).await;
+        assert_eq!(client.wait(DATA, stream).await.flags & END_STREAM, END_STREAM);
+        stream += 2;
+    }
+    assert_eq!(secure.server.counters().timed_out.load(Relaxed), 1);
+    secure.server.drain().await;
+}
+
+/// Asks fifty times, and changes its mind once they are heard; false when the connection ended, or is to end and the
+/// client minds.
+async fn change_mind(client: &mut Client, first: u32, minds: bool) -> bool {
+    let streams = (0..50).map(|number| first + 2 * number);
+    let asking = streams
+        .clone()
+        .flat_map(|stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &head("GET", "/wait")));
+    let regret = streams.flat_map(|stream| frame(RESET, 0, stream, &CANCEL.to_be_bytes()));
+    for flood in [asking.collect::<Vec<_>>(), regret.collect()] {
+        let ping = frame(PING, 0, 0, b"heard it");
+        if client.0.write_all(&[flood, ping].concat()).await.is_err() {
+            return false;
+        }
+        loop {
+            // Who does not mind leaves even pings without an answer.
+            let frame = if minds { client.next().await } else { client.read().await };
+            match frame {
+                None => return false,
+                Some(frame) if minds && frame.kind == GOAWAY => return false,
+                Some(frame) if frame.kind == PING && frame.payload == b"heard it" => break,
+                Some(_) => {}
+            }
+        }
+    }
+    true
+}
+
+#[tokio::test]
+async fn a_client_that_changes_its_mind_once_it_was_heard_is_shown_the_door() {
+    let secure = secure(Vec::new());
+    for (minds, most) in [(true, 300), (false, 500)] {
+        let mut client = Client::open(&secure, &[]).await;
+        let mut rounds = 0;
+        while change_mind(&mut client, 1 + rounds * 100, minds).await {
+            rounds += 1;
+            assert!(rounds < 20, "{rounds} rounds");
+        }
+        let entered = secure.house.entered.available_permits();
+        assert!((150..=most).contains(&entered), "{entered} requests reached the gate");
+        secure.house.entered.acquire_many(u32::try_from(entered).unwrap()).await.unwrap().forget();
+    }
+    // As many are nothing among more that were waited for.
+    let mut client = Client::open(&secure, &[]).await;
+    for stream in 0..600 {
+        client.ask(1 + 2 * stream, "/a", true).await;
+        client.wait(DATA, 1 + 2 * stream).await;
+    }
+    for round in 0..6 {
+        assert!(change_mind(&mut client, 1201 + round * 100, true).await);
+    }
+    secure.server.drain().await;
+}
