@@ -5,12 +5,8 @@
 local http = require("socket.http")
 local ltn12 = require("ltn12")
 
--- Where linkgate listens.
-local linkgate = "http://127.0.0.1:8080"
--- What linkgate says of a person, in lower case. Another `identity` in linkgate's file wants other names here.
-local identity = { "remote-user", "remote-email", "remote-name", "remote-groups", "linkgate-assertion" }
--- What the visitor sent to the app; linkgate says what of it the app may have.
-local credentials = { "cookie", "authorization" }
+-- Where linkgate's pages are.
+local linkgate = "http://127.0.0.1:8080/.linkgate"
 -- How long linkgate may take for each step, in seconds.
 http.TIMEOUT = 3
 
@@ -36,6 +32,10 @@ local shown = {
 }
 -- What of linkgate's answer is not for the visitor: Apache frames it anew.
 local framing = { "connection", "content-length", "keep-alive", "transfer-encoding" }
+-- What of a yes is about the answer itself. All the rest is for the app.
+local about = { "cache-control", "connection", "content-length", "date", "keep-alive", "set-cookie", "transfer-encoding" }
+-- What a visitor sends to the app; linkgate says what of it the app may have.
+local credentials = { "authorization", "cookie" }
 -- What a visitor may call a matter of this connection alone (`Connection: Remote-User` would take out what we say).
 local hops = { "close", "http2-settings", "keep-alive", "te", "upgrade" }
 local function set(list)
@@ -43,7 +43,8 @@ local function set(list)
     for _, name in ipairs(list) do found[name] = true end
     return found
 end
-names, shown, framing, hops = set(names), set(shown), set(framing), set(hops)
+names, shown, framing, about = set(names), set(shown), set(framing), set(about)
+hops, credentials = set(hops), set(credentials)
 
 -- A name as CGI and its kin see it: X_Forwarded_User is X-Forwarded-User to them.
 local function fold(name)
@@ -55,9 +56,6 @@ local function reserved(name)
     if names[folded] then return true end
     for _, family in ipairs(families) do
         if folded:sub(1, #family) == family then return folded ~= "x-user-agent" end
-    end
-    for _, own in ipairs(identity) do
-        if folded == fold(own) then return true end
     end
     return false
 end
@@ -100,7 +98,7 @@ function ask(r)
         end
     end
     -- linkgate's own pages; by where Apache will send the request, not by how its address is written.
-    local pages = "proxy:" .. linkgate .. "/.linkgate/"
+    local pages = "proxy:" .. linkgate .. "/"
     if (r.filename or ""):sub(1, #pages) == pages then return apache2.OK end
 
     local target, host = r.unparsed_uri, r.headers_in["Host"]
@@ -116,7 +114,7 @@ function ask(r)
 
     local body = {}
     local done, status, headers = http.request({
-        url = linkgate .. "/.linkgate/check/forward",
+        url = linkgate .. "/check/forward",
         headers = question,
         sink = ltn12.sink.table(body),
         redirect = false,
@@ -138,17 +136,24 @@ function ask(r)
         return out_of_order(r, "it answers " .. tostring(status))
     end
 
-    for _, name in ipairs(identity) do
-        if headers[name] == nil then
-            return out_of_order(r, "it does not say " .. name .. ", see the head of linkgate.lua")
-        end
-        r.headers_in[name] = headers[name]
+    -- In place of whatever the visitor sent under these names, in any spelling.
+    local told = {}
+    for name in pairs(headers) do
+        if not about[name] then told[fold(name)] = name end
     end
-    for _, name in ipairs(credentials) do
-        r.headers_in[name] = nil
-        if (headers[name] or "") ~= "" then r.headers_in[name] = headers[name] end
+    if told["linkgate-assertion"] == nil then return out_of_order(r, "this 200 is not linkgate's") end
+    for name in pairs(r:headers_in_table()) do
+        local folded = fold(name)
+        if told[folded] or credentials[folded] then r.headers_in[name] = nil end
     end
-    if headers["set-cookie"] ~= nil then r.err_headers_out["Set-Cookie"] = headers["set-cookie"] end
+    for _, name in pairs(told) do
+        if headers[name] ~= "" or not credentials[name] then r.headers_in[name] = headers[name] end
+    end
+    -- A session that linkgate has carried on: its new cookie goes to the browser, and into no cache.
+    if headers["set-cookie"] ~= nil then
+        r.err_headers_out["Set-Cookie"] = headers["set-cookie"]
+        r.subprocess_env["linkgate_renewed"] = "1"
+    end
     -- Who it is, for Apache's own log (%u) and for what it runs itself (REMOTE_USER).
     local email = headers["remote-email"]
     if email ~= nil and email ~= "" then r.user = email end

@@ -1,12 +1,8 @@
--- HAProxy asks linkgate before it passes a request on: docs/haproxy.md tells how. `http-request lua.linkgate URL` sets
--- the variable txn.linkgate to "yes" at its very end, where linkgate said 200 and the request was changed to carry what
--- linkgate said; everything else is answered here, or leaves the variable unset and is refused by the next line of the
--- configuration. HAProxy goes on after an error in Lua: without that line an error would let everybody through.
+-- HAProxy asks linkgate before it passes a request on: docs/haproxy.md tells how. `http-request lua.linkgate URL`, the
+-- address of linkgate's pages, sets the variable txn.linkgate to "yes" at its very end, where linkgate said 200 and the
+-- request was changed to carry what linkgate said; everything else is answered here, or leaves the variable unset and
+-- is refused by the next line of the configuration. HAProxy goes on after an error in Lua: without that line an error would let everybody through.
 
--- What linkgate says of a person, in lower case. Another `identity` in linkgate's file wants other names here.
-local identity = { "remote-user", "remote-email", "remote-name", "remote-groups", "linkgate-assertion" }
--- What the visitor sent to the app; linkgate says what of it the app may have.
-local credentials = { "cookie", "authorization" }
 -- How long linkgate may take, in milliseconds.
 local patience = 3000
 
@@ -32,6 +28,10 @@ local shown = {
 }
 -- What of linkgate's answer is not for the visitor: HAProxy frames it anew.
 local framing = { "connection", "content-length", "keep-alive", "transfer-encoding" }
+-- What of a yes is about the answer itself. All the rest is for the app.
+local about = { "cache-control", "connection", "content-length", "date", "keep-alive", "set-cookie", "transfer-encoding" }
+-- What a visitor sends to the app; linkgate says what of it the app may have.
+local credentials = { "authorization", "cookie" }
 -- What a visitor may call a matter of this connection alone (`Connection: Remote-User` would take out what we say).
 local hops = { "close", "http2-settings", "keep-alive", "te", "upgrade" }
 
@@ -40,7 +40,8 @@ local function set(list)
     for _, name in ipairs(list) do found[name] = true end
     return found
 end
-names, shown, framing, hops = set(names), set(shown), set(framing), set(hops)
+names, shown, framing, about = set(names), set(shown), set(framing), set(about)
+hops, credentials = set(hops), set(credentials)
 
 -- A name as CGI and its kin see it: X_Forwarded_User is X-Forwarded-User to them.
 local function fold(name)
@@ -52,9 +53,6 @@ local function reserved(name)
     if names[folded] then return true end
     for _, family in ipairs(families) do
         if folded:sub(1, #family) == family then return folded ~= "x-user-agent" end
-    end
-    for _, own in ipairs(identity) do
-        if folded == fold(own) then return true end
     end
     return false
 end
@@ -105,7 +103,7 @@ core.register_action("linkgate", { "http-req" }, function(txn, linkgate)
     question["x-forwarded-for"] = { f:src() }
 
     local answer = core.httpclient():get({
-        url = linkgate .. "/.linkgate/check/forward", headers = question, timeout = patience,
+        url = linkgate .. "/check/forward", headers = question, timeout = patience,
     })
     local status = answer and answer.status or 0
     if status >= 300 and status <= 599 then
@@ -122,19 +120,23 @@ core.register_action("linkgate", { "http-req" }, function(txn, linkgate)
         return refuse(503, "The sign-in is out of order for the moment.")
     end
 
-    for _, name in ipairs(identity) do
-        local values = answer.headers[name]
-        if values == nil or values[0] == nil or values[1] ~= nil then
-            core.log(core.err, "linkgate does not say " .. name .. ": see the head of linkgate.lua")
-            return refuse(503, "The sign-in is out of order for the moment.")
-        end
-        http:req_set_header(name, values[0])
+    -- In place of whatever the visitor sent under these names, in any spelling.
+    local told = {}
+    for name in pairs(answer.headers) do
+        if not about[name] then told[fold(name)] = name end
     end
-    for _, name in ipairs(credentials) do
-        local values = answer.headers[name] or {}
-        http:req_del_header(name)
-        for i = 0, values[0] ~= nil and #values or -1 do
-            if values[i] ~= "" then http:req_add_header(name, values[i]) end
+    if told["linkgate-assertion"] == nil then
+        core.log(core.err, "this 200 is not linkgate's: nobody passes")
+        return refuse(503, "The sign-in is out of order for the moment.")
+    end
+    for name in pairs(http:req_get_headers()) do
+        local folded = fold(name)
+        if told[folded] or credentials[folded] then http:req_del_header(name) end
+    end
+    for _, name in pairs(told) do
+        local values = answer.headers[name]
+        for i = 0, #values do
+            if values[i] ~= "" or not credentials[name] then http:req_add_header(name, values[i]) end
         end
     end
     local renewed = answer.headers["set-cookie"]

@@ -113,6 +113,12 @@ pub enum Proxy {
     Caddy,
     /// By forwardAuth
     Traefik,
+    /// By ext_authz
+    Envoy,
+    /// By a Lua file of ours
+    Haproxy,
+    /// By a Lua file of ours
+    Apache,
 }
 
 /// `init`.

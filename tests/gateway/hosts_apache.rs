@@ -14,6 +14,7 @@ use crate::harness::proxies::apache_before_linkgate;
 use std::process::Command;
 
 promises!(apache_asking);
+promises!(apache_asking: a_page_with_a_renewed_cookie_goes_into_no_cache);
 
 /// With a Lua file that fails before it asks.
 fn broken(ground: &Ground<'_>) -> Command {

@@ -6,6 +6,7 @@ use crate::harness::proxies::CADDY;
 use crate::harness::proxies::caddy;
 
 promises!(caddy);
+promises!(caddy: a_page_with_a_renewed_cookie_goes_into_no_cache);
 
 #[test]
 fn linkgate_takes_the_file_of_the_page() {

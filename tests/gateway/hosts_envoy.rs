@@ -6,6 +6,7 @@ use crate::harness::proxies::ENVOY;
 use crate::harness::proxies::envoy;
 
 promises!(envoy);
+promises!(envoy: a_page_with_a_renewed_cookie_goes_into_no_cache);
 
 #[test]
 fn linkgate_takes_the_file_of_the_page() {

@@ -13,6 +13,7 @@ use crate::harness::proxies::haproxy;
 use std::process::Command;
 
 promises!(haproxy);
+promises!(haproxy: a_page_with_a_renewed_cookie_goes_into_no_cache);
 
 #[test]
 fn linkgate_takes_the_file_of_the_page() {

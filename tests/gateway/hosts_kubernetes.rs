@@ -21,7 +21,11 @@ const IDENTITY: [&str; 5] =
 
 /// The documents of the page's `number`th block.
 fn documents(number: usize) -> Vec<Value> {
-    let block = blocks(PAGE, "yaml").into_iter().nth(number).expect("a block of YAML");
+    read(PAGE, number)
+}
+
+fn read(page: &str, number: usize) -> Vec<Value> {
+    let block = blocks(page, "yaml").into_iter().nth(number).expect("a block of YAML");
     let file = NamedTempFile::new().unwrap();
     std::fs::write(file.path(), block).unwrap();
     let script = format!("{}/tests/clients/read_yaml.py", env!("CARGO_MANIFEST_DIR"));
@@ -49,7 +53,9 @@ fn the_ingresses_can_be_read_and_only_the_app_s_is_asked_about() {
     assert_eq!(pages["metadata"].get("annotations"), None);
     assert!(annotation("auth-url").ends_with(":8080/.linkgate/check/nginx"));
     assert_eq!(annotation("auth-signin-redirect-param"), "return_to");
-    assert_eq!(annotation("auth-response-headers").split(',').collect::<Vec<_>>(), IDENTITY);
+    let named = annotation("auth-response-headers");
+    let named: Vec<&str> = named.split(',').collect();
+    assert_eq!((&named[..5], &named[5..]), (&IDENTITY[..], &["Cookie", "Authorization"][..]));
 }
 
 #[test]
@@ -58,7 +64,11 @@ fn the_middleware_can_be_read_and_only_the_app_s_route_uses_it() {
     let guard = &middleware["spec"]["forwardAuth"];
     assert!(guard["address"].as_str().unwrap().ends_with(":8080/.linkgate/check/forward"));
     assert_eq!(guard["trustForwardHeader"], false);
-    assert_eq!(guard["authResponseHeaders"], json!(IDENTITY));
+    let traefik = read(include_str!("../../docs/traefik.md"), 1);
+    let expression =
+        &traefik[0]["http"]["middlewares"]["linkgate"]["forwardAuth"]["authResponseHeadersRegex"];
+    assert!(expression.is_string(), "{traefik:?}");
+    assert_eq!(&guard["authResponseHeadersRegex"], expression);
     assert_eq!(guard["addAuthCookiesToResponse"], json!(["__Host-linkgate"]));
     let [pages, app] = &route["spec"]["routes"].as_array().unwrap()[..] else { panic!("two routes") };
     assert_eq!(pages.get("middlewares"), None);
@@ -128,6 +138,7 @@ async fn an_nginx_made_of_the_annotations_signs_people_in_and_lets_nobody_else_t
     alice.visit_with(&guard.url("/second"), &spoofed).await.expect(200);
     let seen = app.request("/second").await;
     assert_eq!(seen.header("remote-user"), "1017");
+    assert!(!seen.header("cookie").contains("__Host-linkgate="), "{seen:?}");
     assert!(!seen.headers.iter().any(|(_, value)| value == "root"), "{seen:?}");
     app.forget();
     assert_eq!(guard.browser().visit_with(&guard.url("/page"), &spoofed).await.status, 302);

@@ -37,8 +37,12 @@ fn each_page_holds_what_is_printed_for_its_own_example() {
         ("nginx", "nginx", 0, include_str!("../../docs/nginx.md")),
         ("caddy", "caddyfile", 0, include_str!("../../docs/caddy.md")),
         ("traefik", "yaml", 1, include_str!("../../docs/traefik.md")),
+        ("envoy", "yaml", 0, include_str!("../../docs/envoy.md")),
+        ("haproxy", "haproxy", 0, include_str!("../../docs/haproxy.md")),
+        ("apache", "apache", 1, include_str!("../../docs/apache.md")),
     ] {
-        let config = blocks(page, "toml").into_iter().next().expect("linkgate's file");
+        // Where a page has two, the second is for the proxy that asks.
+        let config = blocks(page, "toml").into_iter().next_back().expect("linkgate's file");
         let block = blocks(page, language).into_iter().nth(number).expect("the proxy's file");
         assert_eq!(printed(proxy, &config), block, "docs/{proxy}.md");
     }
@@ -60,10 +64,13 @@ fn names_prefix_cookie_and_socket_are_those_of_the_file() {
         ("nginx", "unix:/run/linkgate/web.sock;"),
         ("caddy", "unix//run/linkgate/web.sock {"),
         ("traefik", "127.0.0.1:9000"),
+        ("envoy", "address: 127.0.0.1, port_value: 9000"),
+        ("haproxy", "lua.linkgate http://127.0.0.1:9000/auth unless pages"),
+        ("apache", "linkgate = \"http://127.0.0.1:9000/auth\""),
     ] {
         let text = printed(proxy, &config);
         assert!(text.contains(address), "{text}");
-        assert!(text.contains("/auth/check/") && !text.contains(".linkgate"), "{text}");
+        assert!(text.contains("/auth/") && text.contains("check/") && !text.contains("/.linkgate"), "{text}");
         for host in ["start.example.com", "wiki.example.com", "files.example.org"] {
             assert!(text.contains(host), "{host}: {text}");
         }
@@ -78,6 +85,9 @@ fn names_prefix_cookie_and_socket_are_those_of_the_file() {
     assert!(caddy.contains("(linkgate-2)") && caddy.contains("import linkgate-2"), "{caddy}");
     let traefik = printed("traefik", &config);
     assert!(traefik.contains("x[^a-z0-9]person|") && traefik.contains("[__Host-key]"), "{traefik}");
+    let envoy = printed("envoy", &config);
+    assert!(envoy.contains("'x[^a-z0-9]person'") && envoy.contains("exact: x_person"), "{envoy}");
+    assert!(envoy.contains("{ \"__Host-key=\""), "{envoy}");
     let nginx = printed("nginx", &config);
     assert!(nginx.contains("proxy_set_header X-Auth-Request-User $linkgate_1;"), "{nginx}");
     assert_eq!(

@@ -27,6 +27,9 @@ struct Scene {
     prefix: String,
     /// linkgate, `host:port`; empty where it listens on a Unix socket only.
     tcp: String,
+    /// Its halves, as Envoy writes them.
+    tcp_host: String,
+    tcp_port: String,
     /// The same, or the socket, as nginx and Caddy write it.
     nginx: String,
     caddy: String,
@@ -60,6 +63,7 @@ struct Host {
     guarded: bool,
     sign_in: bool,
     app: String,
+    app_port: usize,
     guard: String,
     names: Vec<String>,
 }
@@ -67,8 +71,8 @@ struct Host {
 /// Prints the configuration of one proxy.
 pub fn run(loaded: &Loaded, proxy: Proxy) -> Result<(), Failure> {
     let scene = scene(loaded)?;
-    if proxy == Proxy::Traefik && scene.tcp.is_empty() {
-        let cure = "Traefik asks over TCP only: add \"http://127.0.0.1:8080\" to listen";
+    if !matches!(proxy, Proxy::Nginx | Proxy::Caddy) && scene.tcp.is_empty() {
+        let cure = "this proxy asks over TCP only: add \"http://127.0.0.1:8080\" to listen";
         return Err(Failure::Usage(cure.into()));
     }
     let text = fill(template(proxy), &scene).map_err(|error| Failure::Failed(error.to_string()))?;
@@ -81,6 +85,9 @@ const fn template(proxy: Proxy) -> &'static str {
         Proxy::Nginx => include_str!("nginx.conf"),
         Proxy::Caddy => include_str!("Caddyfile"),
         Proxy::Traefik => include_str!("traefik.yml"),
+        Proxy::Envoy => include_str!("envoy.yaml"),
+        Proxy::Haproxy => include_str!("haproxy.cfg"),
+        Proxy::Apache => include_str!("apache.conf"),
     }
 }
 
@@ -117,7 +124,9 @@ fn scene(loaded: &Loaded) -> Result<Scene, Failure> {
     }
     let or_unix = |scheme: &str| if unix.is_empty() { tcp.clone() } else { format!("{scheme}{unix}") };
     let (nginx, caddy) = (or_unix("unix:"), or_unix("unix/"));
-    Ok(Scene { prefix: loaded.prefix.clone(), tcp, nginx, caddy, guards, hosts })
+    let (tcp_host, tcp_port) = tcp.rsplit_once(':').unwrap_or_default();
+    let (tcp_host, tcp_port) = (tcp_host.trim_matches(['[', ']']).to_owned(), tcp_port.to_owned());
+    Ok(Scene { prefix: loaded.prefix.clone(), tcp, tcp_host, tcp_port, nginx, caddy, guards, hosts })
 }
 
 /// Where another proxy reaches linkgate by plain http: an address, a Unix socket. Beside https, plain http on TCP only
@@ -151,6 +160,7 @@ fn host(
     let cookie = CookieNames::new(&site.session.cookie, origin.secure()).session;
     let guard = if guarded { guard(&names, cookie, guards) } else { String::new() };
     let secure = origin.secure();
+    let app_port = FIRST_APP.saturating_add(number);
     let address = if secure { origin.authority() } else { origin.as_str() }.to_owned();
     Host {
         name: origin.host().to_owned(),
@@ -161,7 +171,8 @@ fn host(
         entry: if secure { "websecure" } else { "web" },
         guarded,
         sign_in: *origin == site.site.url,
-        app: format!("127.0.0.1:{}", FIRST_APP.saturating_add(number)),
+        app: format!("127.0.0.1:{app_port}"),
+        app_port,
         guard,
         names,
     }

@@ -579,6 +579,25 @@ pub async fn a_renewed_cookie_reaches_the_browser(kind: Kind) {
     is_alice(&app.request("/fresh").await);
 }
 
+/// Not every proxy can: those that do name it beside the promises.
+pub async fn a_page_with_a_renewed_cookie_goes_into_no_cache(kind: Kind) {
+    let app = App::start().await;
+    let address = app.url();
+    let guard = Guard::with(kind, address.trim_start_matches("http://"), "idle = \"1m\"").await;
+    let alice = guard.signed_in(ALICE).await;
+    let first = alice.cookie(HOST, SESSION);
+    // The app calls this page public.
+    let before = alice.visit(&guard.url("/cached")).await.expect(200);
+    assert_eq!(before.header("set-cookie"), "", "a new session is not due yet");
+    assert_eq!(before.header("cache-control"), "public, max-age=60", "{:?}", before.headers);
+    let renewed = eventually("the session is carried on", async || {
+        let answer = alice.visit(&guard.url("/cached")).await.expect(200);
+        (alice.cookie(HOST, SESSION) != first).then_some(answer)
+    })
+    .await;
+    assert!(renewed.header("cache-control").contains("private, no-store"), "{:?}", renewed.headers);
+}
+
 /// The configuration that a page gives for linkgate is good as it stands there.
 pub fn linkgate_takes_the_file_of(page: &str) {
     let files = blocks(page, "toml");

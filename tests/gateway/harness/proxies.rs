@@ -22,14 +22,17 @@ pub fn haproxy(ground: &Ground<'_>) -> Command {
     // HAProxy wants both in one file.
     let both =
         ["site.pem", "site.key"].map(|name| std::fs::read_to_string(ground.place.path().join(name)).unwrap());
-    let both = ground.write("both.pem", &both.concat());
+    std::fs::create_dir(ground.place.path().join("certificates")).unwrap();
+    ground.write("certificates/both.pem", &both.concat());
     let config = ground.here(
         &ground.block(HAPROXY, "haproxy"),
         &[
             ("/etc/haproxy/linkgate.lua", &lua),
-            ("/etc/haproxy/wiki.example.com.pem", &both),
+            ("/etc/haproxy/certificates/", &format!("{folder}/certificates/")),
             ("bind :80\n", &format!("bind unix@{folder}/plain\n")),
             ("bind :443", &format!("bind 127.0.0.1:{}", ground.port)),
+            ("photos.example.com", OTHER),
+            ("127.0.0.1:3001", ground.app),
         ],
     );
     let mut command = debian("haproxy");
@@ -77,7 +80,14 @@ pub fn apache_asking(ground: &Ground<'_>) -> Command {
             &[("http://127.0.0.1:8080", &format!("http://127.0.0.1:{}", ground.place.port))],
         ),
     );
-    apache(ground, &host(ground, 1, &[("/etc/apache2/linkgate.lua", &lua)]), 2)
+    let other = format!("{}/site", ground.folder());
+    let more = [
+        ("/etc/apache2/linkgate.lua", lua.as_str()),
+        ("/etc/ssl/photos.example.com", &other),
+        ("photos.example.com", OTHER),
+        ("127.0.0.1:3001", ground.app),
+    ];
+    apache(ground, &host(ground, 1, &more), 2)
 }
 
 /// Before linkgate.
@@ -94,6 +104,9 @@ pub fn envoy(ground: &Ground<'_>) -> Command {
             ("address: 0.0.0.0, port_value: 443 }", &address(ground.port)),
             ("address: 127.0.0.1, port_value: 8080 }", &address(ground.place.port)),
             ("address: 127.0.0.1, port_value: 3000 }", &address(app)),
+            ("address: 127.0.0.1, port_value: 3001 }", &address(app)),
+            ("/etc/ssl/photos.example.com", &format!("{}/site", ground.folder())),
+            ("photos.example.com", OTHER),
         ],
     );
     let mut command = Command::new(installed("venv/bin/envoy"));
