@@ -173,6 +173,7 @@ pub struct App {
     routes: Vec<Arc<Route>>,
     index: RouteIndex,
     tables: BTreeSet<String>,
+    identities: Vec<IdentityHeaders>,
     strip_prefixes: BTreeSet<String>,
     set_names: HashSet<HeaderName>,
 }
@@ -183,9 +184,13 @@ impl App {
     pub fn new(name: String, origin: Origin, allow: Option<AllowList>, routes: Vec<Arc<Route>>) -> Self {
         let index = RouteIndex::new(&routes);
         let mut tables = BTreeSet::new();
+        let mut identities = Vec::new();
         let mut strip_prefixes = BTreeSet::new();
         let mut set_names = HashSet::new();
         for route in &routes {
+            if !identities.contains(&route.identity) {
+                identities.push(route.identity.clone());
+            }
             if let IdentityHeaders::Table(rows) = &route.identity {
                 tables.extend(rows.iter().map(|(name, _)| name.clone()));
             }
@@ -197,13 +202,19 @@ impl App {
                 set_names.insert(name.clone());
             }
         }
-        Self { name, origin, allow, routes, index, tables, strip_prefixes, set_names }
+        Self { name, origin, allow, routes, index, tables, identities, strip_prefixes, set_names }
     }
 
     /// Its rules, as in the file.
     #[must_use]
     pub fn routes(&self) -> &[Arc<Route>] {
         &self.routes
+    }
+
+    /// Every way in which one of its routes names people, each once.
+    #[must_use]
+    pub fn identities(&self) -> &[IdentityHeaders] {
+        &self.identities
     }
 
     /// Whether another proxy forwards to it, and only asks us who may pass.

@@ -38,6 +38,12 @@ access = "sign-out"
 path = "/api/"
 methods = ["OPTIONS"]
 access = "public"
+[[site.app.route]]
+path = "/old/"
+identity = { X_Person = "{email}", "X-Auth-Request-User" = "{user}" }
+[[site.app.route]]
+path = "/ours/"
+upstream = "http://127.0.0.1:1"
 [[site.app]]
 host = "photos.localhost"
 "#;
@@ -134,6 +140,29 @@ async fn who_is_signed_in_passes_with_every_identity_header_and_the_apps_own_cre
         lone.set_cookie("localhost", "linkgate", &session);
         let lone = ask(&gateway, dialect, &lone, ("GET", "localhost", "/page"), &[]).await.expect(200);
         assert_eq!(lone.headers.get("cookie").expect("ours is not the app's"), "");
+    }
+}
+
+#[tokio::test]
+async fn a_yes_holds_every_name_of_the_app_and_no_credential_where_linkgate_itself_forwards() {
+    let gateway = start().await;
+    let alice = signed_in(&gateway, ALICE).await;
+    alice.set_cookie("localhost", "theme", "dark");
+    for dialect in BOTH {
+        let old = ask(&gateway, dialect, &alice, ("GET", "localhost", "/old/x"), &[]).await.expect(200);
+        assert_eq!(
+            (old.header("x_person").as_str(), old.header("x-auth-request-user").as_str()),
+            (ALICE, ALICE)
+        );
+        for name in IDENTITY.iter().filter(|name| name.starts_with("remote-")) {
+            assert_eq!(old.headers.get(*name).unwrap_or_else(|| panic!("{name} is missing")), "", "{name}");
+        }
+        let page = ask(&gateway, dialect, &alice, ("GET", "localhost", "/page"), &[]).await.expect(200);
+        assert_eq!(page.header("remote-email"), ALICE);
+        assert_eq!(page.headers.get("x_person").expect("of another route"), "");
+        assert_eq!(page.header("cookie"), "theme=dark");
+        let ours = ask(&gateway, dialect, &alice, ("GET", "localhost", "/ours/x"), &[]).await.expect(200);
+        assert_eq!((ours.header("remote-email").as_str(), ours.headers.get("cookie")), (ALICE, None));
     }
 }
 

@@ -59,7 +59,10 @@ struct Question<'a> {
 
 /// A yes, and what the app is to be told.
 struct Yes<'a> {
-    form: &'a IdentityHeaders,
+    /// Every way in which this app names people: another proxy knows its names, but not its routes.
+    forms: &'a [IdentityHeaders],
+    /// The other proxy forwards it, not we: only there is it told what else the app may have.
+    theirs: bool,
     /// `None`: nobody is named, every header is empty.
     told: Option<Told>,
 }
@@ -169,7 +172,7 @@ impl Gate {
                 told => told,
             },
         };
-        Ok(Yes { form: &route.identity, told })
+        Ok(Yes { forms: app.identities(), theirs: route.upstream.is_none(), told })
     }
 
     /// Says why, a wrong setting aloud; never who asked, or for what.

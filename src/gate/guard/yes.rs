@@ -32,7 +32,9 @@ impl Gate {
         let mut answer = Response::new(Body::empty());
         let headers = answer.headers_mut();
         tell(headers, yes);
-        credentials(headers, question, sent);
+        if yes.theirs {
+            credentials(headers, question, sent);
+        }
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let found = &question.found;
@@ -45,16 +47,19 @@ impl Gate {
     }
 }
 
-/// Every identity header, empty where nobody is named.
+/// Every identity header of the app, empty where nobody is named, or not so on this route.
 fn tell(headers: &mut HeaderMap, yes: &Yes<'_>) {
     let mut set = |values: &IdentityHeaderValues| {
         for (name, value) in values.iter() {
             headers.insert(name, value.clone());
         }
     };
-    match &yes.told {
-        Some(told) => set(&told.values),
-        None => set(&IdentityHeaderValues::empty(yes.form)),
+    // Where there is one way alone, it is set below.
+    if yes.told.is_none() || yes.forms.len() > 1 {
+        yes.forms.iter().for_each(|form| set(&IdentityHeaderValues::empty(form)));
+    }
+    if let Some(told) = &yes.told {
+        set(&told.values);
     }
     let assertion = yes.told.as_ref().map(|told| told.assertion.clone());
     headers.insert(&ASSERTION, assertion.unwrap_or(EMPTY));

@@ -159,8 +159,19 @@ host = "{OTHER}"
 "#
         );
         let gateway = Gateway::start_with(place, &config).await;
+        let command = kind(&Ground { place: &gateway.place, port, app });
+        Self::run(command, gateway, authority, port, HOST).await
+    }
+
+    /// Runs a proxy until it hands on linkgate's own pages on this host.
+    pub async fn run(
+        mut command: Command,
+        gateway: Gateway,
+        authority: Arc<Authority>,
+        port: u16,
+        host: &str,
+    ) -> Self {
         let log = std::fs::File::create(gateway.place.path().join("guard.log")).unwrap();
-        let mut command = kind(&Ground { place: &gateway.place, port, app });
         let child = command
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
@@ -171,7 +182,7 @@ host = "{OTHER}"
         eventually("the proxy answers", async || {
             let ended = guard.child.lock().unwrap().try_wait().unwrap();
             assert!(ended.is_none(), "{ended:?}:\n{}", guard.log());
-            let url = guard.url("/.linkgate/assets/style.css");
+            let url = format!("https://{host}:{port}/.linkgate/assets/style.css");
             let answer = try_fetch(Some(&guard.authority), "GET", &url, &[], Vec::new()).await.ok()?;
             (answer.status == 200).then_some(())
         })
