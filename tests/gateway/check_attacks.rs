@@ -116,11 +116,11 @@ impl Table {
         for (who, cookie) in [(May::Bob, self.session.as_str()), (May::Nobody, "")] {
             let answer = exchange(self.gateway.place.port, &asked.question(dialect, cookie)).await;
             let passes = may == Everybody || (may == Bob && who == May::Bob);
-            self.judge(dialect, asked, who, passes, &answer);
+            Self::judge(dialect, asked, who, passes, &answer);
         }
     }
 
-    fn judge(&self, dialect: Dialect, asked: &Asked<'_>, who: May, passes: bool, answer: &RawAnswer) {
+    fn judge(dialect: Dialect, asked: &Asked<'_>, who: May, passes: bool, answer: &RawAnswer) {
         let said = format!(
             "{dialect:?}: {} {:?} {:?} {:?} by {who:?} got\n{}",
             asked.method,
@@ -356,7 +356,7 @@ async fn a_malformed_credential_is_none() {
             for (target, passes) in [("/page", false), ("/staff/x", false), ("/open/x", true)] {
                 let asked = Asked { method: "GET", host: &table.host, target, more };
                 let answer = exchange(table.gateway.place.port, &asked.question(dialect, "")).await;
-                table.judge(dialect, &asked, Nobody, passes, &answer);
+                Table::judge(dialect, &asked, Nobody, passes, &answer);
             }
         }
     }

@@ -65,7 +65,7 @@ fn nginx(ground: &Ground<'_>, printed: &str) -> Command {
 async fn start(name: &str, run: Run, app: &App) -> Guard {
     let (place, port) = (Place::new(), free_port());
     let authority = Authority::make(place.path(), &HOSTS);
-    let apps: String = HOSTS.iter().map(|host| format!("[[site.app]]\nhost = \"{host}\"\n")).collect();
+    let apps = HOSTS.map(|host| format!("[[site.app]]\nhost = \"{host}\"\n")).concat();
     let config = format!(
         "trusted_proxies = [\"127.0.0.1\"]\n{HEAD}[[site]]\nname = \"family\"\nurl = \"https://{}:{port}\"\n\
          allow = [\"{ALICE}\"]\n{apps}",

@@ -16,7 +16,6 @@ use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -223,12 +222,8 @@ impl Drop for Guard {
         // SIGTERM: its workers end with it.
         let Ok(child) = self.child.get_mut() else { return };
         let _ = Command::new("kill").arg(child.id().to_string()).status();
-        // Some wait for ever for what is under way.
-        let begun = std::time::Instant::now();
-        while begun.elapsed() < Duration::from_secs(5) && matches!(child.try_wait(), Ok(None)) {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        let _ = child.kill();
+        // Some wait for ever for what is under way: with linkgate gone, nothing is.
+        self.gateway.kill();
         let _ = child.wait();
         if std::thread::panicking() {
             eprintln!("--- the proxy's last words\n{}\n---", self.log());
