@@ -3,7 +3,12 @@
 //! is also put there as a picture.
 
 #[path = "../gateway/harness/mod.rs"]
-#[expect(dead_code, reason = "the socket-level tests use all of it, these only a part")]
+#[expect(
+    dead_code,
+    unused_macros,
+    unused_imports,
+    reason = "the socket-level tests use all of it, these only a part"
+)]
 mod harness;
 
 mod chrome;
