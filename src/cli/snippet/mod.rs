@@ -75,19 +75,19 @@ pub fn run(loaded: &Loaded, proxy: Proxy) -> Result<(), Failure> {
         let cure = "this proxy asks over TCP only: add \"http://127.0.0.1:8080\" to listen";
         return Err(Failure::Usage(cure.into()));
     }
-    let text = fill(template(proxy)?, &scene).map_err(|error| Failure::Failed(error.to_string()))?;
+    let text = fill(template(proxy), &scene).map_err(|error| Failure::Failed(error.to_string()))?;
     output::bytes(text.as_bytes())
 }
 
 /// A proxy's template.
-fn template(proxy: Proxy) -> Result<&'static str, Failure> {
+fn template(proxy: Proxy) -> &'static str {
     match proxy {
-        Proxy::Nginx => Ok(include_str!("nginx.conf")),
-        Proxy::Caddy => Ok(include_str!("Caddyfile")),
-        Proxy::Traefik => Ok(include_str!("traefik.yml")),
-        Proxy::Envoy => Ok(include_str!("envoy.yaml")),
-        Proxy::Haproxy => Ok(include_str!("haproxy.cfg")),
-        Proxy::Apache => Ok(include_str!("apache.conf")),
+        Proxy::Nginx => include_str!("nginx.conf"),
+        Proxy::Caddy => include_str!("Caddyfile"),
+        Proxy::Traefik => include_str!("traefik.yml"),
+        Proxy::Envoy => include_str!("envoy.yaml"),
+        Proxy::Haproxy => include_str!("haproxy.cfg"),
+        Proxy::Apache => include_str!("apache.conf"),
     }
 }
 

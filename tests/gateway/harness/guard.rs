@@ -36,11 +36,6 @@ pub struct Ground<'a> {
 }
 
 impl Ground<'_> {
-    /// The first block of the page in this language.
-    pub fn block(&self, page: &str, language: &str) -> String {
-        blocks(page, language).into_iter().next().unwrap_or_else(|| panic!("no block of {language}"))
-    }
-
     /// Puts what is here in place of what the page says. What it says no more is a fault of the page.
     pub fn here(&self, text: &str, more: &[(&str, &str)]) -> String {
         let linkgate = format!("127.0.0.1:{}", self.place.port);
@@ -71,6 +66,11 @@ impl Ground<'_> {
     pub fn folder(&self) -> String {
         self.place.path().display().to_string()
     }
+}
+
+/// The first block of a page in this language.
+pub fn block(page: &str, language: &str) -> String {
+    blocks(page, language).into_iter().next().unwrap_or_else(|| panic!("no block of {language}"))
 }
 
 /// All blocks of a page in this language.
@@ -215,7 +215,7 @@ impl Drop for Guard {
         // Some wait for ever for what is under way.
         let begun = std::time::Instant::now();
         while begun.elapsed() < Duration::from_secs(5) && matches!(child.try_wait(), Ok(None)) {
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::yield_now();
         }
         let _ = child.kill();
         let _ = child.wait();
