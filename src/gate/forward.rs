@@ -147,7 +147,12 @@ impl Gate {
         })
     }
 
-    pub(super) fn renew(&self, visitor: &Visitor, claims: &crate::identity::SessionClaims, headers: &mut HeaderMap) {
+    pub(super) fn renew(
+        &self,
+        visitor: &Visitor,
+        claims: &crate::identity::SessionClaims,
+        headers: &mut HeaderMap,
+    ) {
         if let Some(cookie) = self.parts.login.renew(visitor, claims) {
             headers.append(header::SET_COOKIE, cookie);
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));

@@ -246,7 +246,9 @@ impl Gate {
                     return self.fault(&visitor(&found), request.headers(), &Fault::NotFound);
                 };
                 *request.uri_mut() = uri;
-                return self.own(worker, connection, visitor(&found), request.map(axum::body::Body::new)).await;
+                return self
+                    .own(worker, connection, visitor(&found), request.map(axum::body::Body::new))
+                    .await;
             }
             Own::Disguised => return self.fault(&visitor(&found), request.headers(), &Fault::NotFound),
             Own::Theirs => {}

@@ -90,7 +90,7 @@ fn ingress(ground: &Ground<'_>) -> Command {
     let ask = annotation("auth-url").replace("http://linkgate.default.svc.cluster.local:8080", &linkgate);
     let (sign_in, back) = (annotation("auth-signin"), annotation("auth-signin-redirect-param"));
     let sign_in = sign_in.replace("wiki.example.com", &format!("{}:{port}", crate::harness::guard::HOST));
-    let named: String = annotation("auth-response-headers")
+    let named: Vec<String> = annotation("auth-response-headers")
         .split(',')
         .enumerate()
         .map(|(n, name)| {
@@ -100,6 +100,7 @@ fn ingress(ground: &Ground<'_>) -> Command {
             )
         })
         .collect();
+    let named = named.concat();
     // The controller escapes by Lua; nginx's own way to the same end is a map, for what this test asks for.
     let config = format!(
         "daemon off; pid {folder}/nginx.pid; worker_processes 1; error_log stderr; events {{}}\n\

@@ -184,7 +184,8 @@ fn a_site_for_which_another_proxy_asks_names_the_peers_that_may() {
         )
     };
     let app = |keys: &str| format!("[[site.app]]\nhost = \"b.example.com\"\n{keys}\n");
-    for asked in [String::new(), app(""), format!("upstream = \"http://a\"\n{}", app("access = \"public\""))] {
+    for asked in [String::new(), app(""), format!("upstream = \"http://a\"\n{}", app("access = \"public\""))]
+    {
         let answer = mistakes(&text("", &asked));
         assert!(answer.starts_with("c.toml:") && answer.contains(": site.upstream: "), "{answer}");
         assert!(answer.contains("add trusted_proxies = [\"127.0.0.1\"]"), "{answer}");

@@ -35,11 +35,6 @@ pub struct Ground<'a> {
 }
 
 impl Ground<'_> {
-    /// The first block of the page in this language.
-    pub fn block(&self, page: &str, language: &str) -> String {
-        blocks(page, language).into_iter().next().unwrap_or_else(|| panic!("no block of {language}"))
-    }
-
     /// Puts what is here in place of what the page says. What it says no more is a fault of the page.
     pub fn here(&self, text: &str, more: &[(&str, &str)]) -> String {
         let linkgate = format!("127.0.0.1:{}", self.place.port);
@@ -70,6 +65,11 @@ impl Ground<'_> {
     pub fn folder(&self) -> String {
         self.place.path().display().to_string()
     }
+}
+
+/// The first block of a page in this language.
+pub fn block(page: &str, language: &str) -> String {
+    blocks(page, language).into_iter().next().unwrap_or_else(|| panic!("no block of {language}"))
 }
 
 /// All blocks of a page in this language.
@@ -224,6 +224,11 @@ impl Drop for Guard {
         let _ = Command::new("kill").arg(child.id().to_string()).status();
         // Some wait for ever for what is under way: with linkgate gone, nothing is.
         self.gateway.kill();
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < std::time::Duration::from_secs(5) && matches!(child.try_wait(), Ok(None)) {
+            std::thread::yield_now();
+        }
+        let _ = child.kill();
         let _ = child.wait();
         if std::thread::panicking() {
             eprintln!("--- the proxy's last words\n{}\n---", self.log());

@@ -138,12 +138,13 @@ fn reserved() -> Vec<String> {
     all
 }
 
+type Spell = fn(&str) -> String;
+
 pub async fn no_spelling_of_an_identity_reaches_the_app(kind: Kind) {
     let app = App::start().await;
     let guard = Guard::before(kind, &app).await;
     let (alice, nobody) = (guard.signed_in(ALICE).await, guard.browser());
     let names = reserved();
-    type Spell = fn(&str) -> String;
     let spellings: [Spell; 4] = [
         str::to_owned,
         |name| name.replace('-', "_"),

@@ -3,6 +3,7 @@
 use super::guard::Ground;
 use super::guard::HOST;
 use super::guard::OTHER;
+use super::guard::block;
 use super::guard::blocks;
 use super::guard::debian;
 use super::installed;
@@ -25,7 +26,7 @@ pub fn haproxy(ground: &Ground<'_>) -> Command {
     std::fs::create_dir(ground.place.path().join("certificates")).unwrap();
     ground.write("certificates/both.pem", &both.concat());
     let config = ground.here(
-        &ground.block(HAPROXY, "haproxy"),
+        &block(HAPROXY, "haproxy"),
         &[
             ("/etc/haproxy/linkgate.lua", &lua),
             ("/etc/haproxy/certificates/", &format!("{folder}/certificates/")),
@@ -48,14 +49,13 @@ fn apache(ground: &Ground<'_>, host: &str, number: usize) -> Command {
         .nth(number)
         .and_then(|rest| rest.split(['\n', '`']).next())
         .expect("a2enmod");
-    let loaded: String = ["mpm_event", "authz_core"]
-        .into_iter()
-        .chain(wanted.split(' '))
-        .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
-        .collect();
+    let loaded = |name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so");
+    let loaded: Vec<String> =
+        ["mpm_event", "authz_core"].into_iter().chain(wanted.split(' ')).map(loaded).collect();
+    let loaded = loaded.join("\n");
     let config = format!(
         "ServerRoot {folder}\nServerName localhost\nPidFile {folder}/pid\nDefaultRuntimeDir {folder}\n\
-         ErrorLog /dev/stderr\nLogLevel warn\nUser www-data\nGroup www-data\nListen 127.0.0.1:{}\n{loaded}{host}",
+         ErrorLog /dev/stderr\nLogLevel warn\nUser www-data\nGroup www-data\nListen 127.0.0.1:{}\n{loaded}\n{host}",
         ground.port
     );
     let mut command = debian("apache2");
@@ -99,7 +99,7 @@ pub fn envoy(ground: &Ground<'_>) -> Command {
     let address = |port: u16| format!("address: 127.0.0.1, port_value: {port} }}");
     let app = ground.app.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
     let config = ground.here(
-        &ground.block(ENVOY, "yaml"),
+        &block(ENVOY, "yaml"),
         &[
             ("address: 0.0.0.0, port_value: 443 }", &address(ground.port)),
             ("address: 127.0.0.1, port_value: 8080 }", &address(ground.place.port)),
@@ -118,7 +118,7 @@ pub fn envoy(ground: &Ground<'_>) -> Command {
 
 pub fn nginx(ground: &Ground<'_>) -> Command {
     let folder = ground.folder();
-    let page = ground.block(NGINX, "nginx");
+    let page = block(NGINX, "nginx");
     // The page has one host; the harness's other one gets the same, as the page says.
     let (before, server) = page.split_at(page.find("server {\n    listen").expect("a server"));
     let port = format!("listen 127.0.0.1:{} ssl", ground.port);
@@ -138,7 +138,7 @@ pub fn nginx(ground: &Ground<'_>) -> Command {
 
 pub fn caddy(ground: &Ground<'_>) -> Command {
     let folder = ground.folder();
-    let block = ground.block(CADDY, "caddyfile");
+    let block = block(CADDY, "caddyfile");
     let site = |host: &str| {
         format!("{host}:{} {{\n\tbind 127.0.0.1\n\ttls {folder}/site.pem {folder}/site.key", ground.port)
     };
