@@ -259,14 +259,16 @@ fn ask(number: usize, size: Size, sites: &Sites, keys: &Keyring, random: &Random
     let own = &sites.by_host(&host).unwrap().site;
     let email = EmailAddress::parse(&format!("person-{number:02}@example.com")).unwrap();
     let identity = Arc::new(own.identity(&email, None, NOW).unwrap());
+    let end = NOW.seconds() + 86_400;
     let claims = SessionClaims {
         sid: SessionId::new(random).to_string(),
         sub: email.as_str().to_owned(),
         iss: own.name.clone(),
         aud: url.clone(),
         iat: NOW.seconds(),
-        exp: NOW.seconds() + 3_600,
-        end: NOW.seconds() + 86_400,
+        // As late as can be: a renewal is not due with every request.
+        exp: end,
+        end,
         generation: 0,
     };
     let token = keys.current().sign(TokenKind::Session, &claims).unwrap();
