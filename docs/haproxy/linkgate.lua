@@ -1,7 +1,8 @@
 -- HAProxy asks linkgate before it passes a request on: docs/haproxy.md tells how. `http-request lua.linkgate URL`, the
 -- address of linkgate's pages, sets the variable txn.linkgate to "yes" at its very end, where linkgate said 200 and the
 -- request was changed to carry what linkgate said; everything else is answered here, or leaves the variable unset and
--- is refused by the next line of the configuration. HAProxy goes on after an error in Lua: without that line an error would let everybody through.
+-- is refused by the next line of the configuration. HAProxy goes on after an error in Lua: without that line an error
+-- would let everybody through.
 
 -- How long linkgate may take, in milliseconds.
 local patience = 3000

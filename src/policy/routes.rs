@@ -172,7 +172,7 @@ pub struct App {
     pub allow: Option<AllowList>,
     routes: Vec<Arc<Route>>,
     index: RouteIndex,
-    tables: BTreeSet<String>,
+    tables: Vec<String>,
     identities: Vec<IdentityHeaders>,
     strip_prefixes: BTreeSet<String>,
     set_names: HashSet<HeaderName>,
@@ -202,6 +202,7 @@ impl App {
                 set_names.insert(name.clone());
             }
         }
+        let tables = tables.into_iter().collect();
         Self { name, origin, allow, routes, index, tables, identities, strip_prefixes, set_names }
     }
 
@@ -246,8 +247,9 @@ impl App {
 
     /// Header names of every identity table of its routes, and those that some route tells the app by
     /// `set_request_headers`, each once: reserved on all routes, for the app believes them on all.
-    pub fn table_names(&self) -> impl Iterator<Item = &str> {
-        self.tables.iter().map(String::as_str)
+    #[must_use]
+    pub fn table_names(&self) -> &[String] {
+        &self.tables
     }
 
     /// Every `strip_prefix` of its routes, each once.

@@ -173,7 +173,7 @@ pub(super) fn is_spoof(name: &HeaderName) -> bool {
 }
 
 /// Whether a header is in the app's own tables, in any spelling.
-pub(super) fn is_one_of(name: &HeaderName, tables: &[&str]) -> bool {
+pub(super) fn is_one_of(name: &HeaderName, tables: &[String]) -> bool {
     tables.iter().any(|table| same(table, name.as_str()))
 }
 
@@ -183,9 +183,9 @@ pub(super) fn is_one_of(name: &HeaderName, tables: &[&str]) -> bool {
 pub fn is_disguised(headers: &HeaderMap, app: &App) -> bool {
     let plain = |name: &HeaderName| {
         name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-            || app.table_names().any(|own| own.eq_ignore_ascii_case(name.as_str()))
+            || app.table_names().iter().any(|own| own.eq_ignore_ascii_case(name.as_str()))
     };
-    let taken = |name: &HeaderName| is_spoof(name) || app.table_names().any(|own| same(own, name.as_str()));
+    let taken = |name: &HeaderName| is_spoof(name) || is_one_of(name, app.table_names());
     headers.keys().any(|name| !plain(name) && taken(name))
 }
 
@@ -203,7 +203,7 @@ mod tests {
 
     fn reserved(name: &str) -> bool {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-        is_spoof(&name) || is_one_of(&name, &["X-My-User"])
+        is_spoof(&name) || is_one_of(&name, &["X-My-User".to_owned()])
     }
 
     #[test]

@@ -86,12 +86,11 @@ fn pass_on(original: &Original<'_>, to: &mut HeaderMap) -> Noticed {
     let Original { permitted, head, visit, .. } = *original;
     let fields = &head.headers;
     let tables = permitted.app().table_names();
-    let tables: Vec<&str> = tables.collect();
     let hops = hop::named(fields);
     let mut noticed = Noticed::default();
     let mut cookies = false;
     for (name, value) in fields {
-        if *name == header::HOST || fold::is_one_of(name, &tables) {
+        if *name == header::HOST || fold::is_one_of(name, tables) {
             // Set by us.
         } else if *name == header::COOKIE {
             cookies = true;

@@ -35,9 +35,11 @@ const HEADERS_ONLY: &[&[u8]] = &[
 pub(super) fn clean_request(frame: Frame<Bytes>, app: &App) -> Frame<Bytes> {
     let mut frame = frame;
     if let Some(trailers) = frame.trailers_mut() {
-        let tables: Vec<&str> = app.table_names().collect();
         remove_if(trailers, |name| {
-            is_headers_only(name) || is_spoof(name) || is_one_of(name, &tables) || handling::is_set(app, name)
+            is_headers_only(name)
+                || is_spoof(name)
+                || is_one_of(name, app.table_names())
+                || handling::is_set(app, name)
         });
     }
     frame
