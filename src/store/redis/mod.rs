@@ -35,6 +35,14 @@ use super::{RedisSettings, StoreError};
 use crate::clock::Clock;
 use crate::random::Random;
 
+/// Whether `store.url` can be the address of a Redis. Asks no network.
+///
+/// # Errors
+/// [`StoreError::Invalid`]: why not.
+pub fn check_url(url: &str) -> Result<(), StoreError> {
+    Address::parse(url).map(drop)
+}
+
 /// One Redis, however many servers that is. Cheap to clone; clones are one.
 #[derive(Clone, Debug)]
 pub(super) struct Redis {
