@@ -30,7 +30,7 @@ async fn every_case_on(of: RedisSettings) {
         if NOT_YET.iter().any(|begins| name.starts_with(begins)) {
             continue;
         }
-        let settings = RedisSettings { prefix: format!("case-{number}:"), ..of.clone() };
+        let settings = RedisSettings { prefix: format!("{}{number}:", of.prefix), ..of.clone() };
         let outcome = tokio::spawn(case(Bench::of(Settings::Redis(settings), ()))).await;
         assert!(outcome.is_ok(), "{name} failed; what it said is above");
     }
@@ -184,22 +184,19 @@ async fn a_redemption_that_no_replica_confirms_lets_nobody_in_and_a_revocation_i
     assert!(matches!(&refused, Err(StoreError::Away(why)) if why.contains("replica")), "{refused:?}");
     let ids = vec![session.to_string()];
     assert_eq!(bench.store.revoke_sessions(crate::store::Which::Ids(ids)).await.unwrap(), [session]);
-    let before = cli(master.port, &["info", "commandstats"]);
-    replica.signal("CONT");
-    let waits = |stats: &str| {
-        let line =
-            stats.lines().find(|line| line.starts_with("cmdstat_wait:")).unwrap_or_default().to_owned();
+    let port = master.port;
+    let waits = move || {
+        let stats = cli(port, &["info", "commandstats"]);
+        let line = stats.lines().find(|line| line.starts_with("cmdstat_wait:")).unwrap_or_default();
         line.split(['=', ',']).nth(1).and_then(|calls| calls.parse::<u32>().ok()).unwrap_or(0)
     };
-    let port = master.port;
-    let more = tokio::task::spawn_blocking(move || {
-        wait_for("the revocation to be said again", || {
-            waits(&cli(port, &["info", "commandstats"])) > waits(&before)
-        });
-    });
-    more.await.unwrap();
-    let gone = cli(replica.port, &["zcard", "linkgate:{standing}:revoked"]);
-    assert_eq!(gone.trim(), "1", "the replica has it");
+    let before = waits();
+    let again = move || wait_for("the revocation to be said again and again", || waits() > before + 1);
+    tokio::task::spawn_blocking(again).await.unwrap();
+    replica.signal("CONT");
+    let there = replica.port;
+    let known = move || cli(there, &["zcard", "linkgate:{standing}:revoked"]).trim() == "1";
+    tokio::task::spawn_blocking(move || wait_for("the replica to have it", known)).await.unwrap();
 }
 
 #[tokio::test]
@@ -297,9 +294,7 @@ async fn a_user_with_a_password_and_few_rights_keeps_the_contract_and_others_sta
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(said.trim(), "OK");
     };
-    let rights: Vec<String> = RIGHTS.iter().map(|right| right.replace("linkgate:", "case-")).collect();
-    let rights: Vec<&str> = rights.iter().map(String::as_str).collect();
-    told(&[&["acl", "setuser", "gate"], &rights[..]].concat());
+    told(&[&["acl", "setuser", "gate"], RIGHTS].concat());
     told(&["config", "set", "requirepass", "another"]);
     let url = format!("redis+unix://{socket}");
     let of = |user: &str, password: &str| RedisSettings {
