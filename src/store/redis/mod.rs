@@ -11,6 +11,7 @@ mod keys;
 mod letters;
 mod limits;
 mod links;
+mod listen;
 mod people;
 mod records;
 mod script;
@@ -20,6 +21,7 @@ mod slots;
 mod standing;
 mod sweep;
 mod tickets;
+mod unite;
 mod values;
 mod walk;
 

@@ -66,7 +66,7 @@ struct Sightings {
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Replicas that were there so recently may have been cut off, not taken away: who is on this side of the cut must not
 /// go on without them.
-const REMEMBERED: Duration = Duration::from_mins(10);
+const REMEMBERED: Duration = Duration::from_mins(1);
 
 impl Server {
     pub(super) fn new(place: Place) -> Self {
@@ -213,7 +213,7 @@ pub(super) async fn connect(
     }
 }
 
-fn client(place: &Place, entry: &Entry) -> Result<Client, RedisError> {
+pub(super) fn client(place: &Place, entry: &Entry) -> Result<Client, RedisError> {
     let address = match place {
         Place::Unix(path) => ConnectionAddr::Unix(path.clone()),
         Place::Tcp(host, port) if entry.tls => {

@@ -1,6 +1,8 @@
 //! The contract's cases on real servers, and what is true of Redis alone.
 
+mod away;
 mod harness;
+mod kinds;
 mod queue;
 
 use self::harness::Server;
