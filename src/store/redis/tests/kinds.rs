@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::NOT_YET;
-use super::harness::{Cluster, Guarded, Server, cli, settings, wait_for};
+use super::harness::{Cluster, Guarded, Server, cli, is_followed, settings, wait_for};
 use crate::secret::Secret;
 use crate::store::contract::{self, Bench, every_case};
 use crate::store::{LinkFilter, NewLink, Redeemed, RedisSettings, Replicas, Settings, StoreError};
@@ -171,7 +171,7 @@ async fn slots_move_while_links_are_redeemed_and_each_is_redeemed_once() {
 async fn a_redemption_that_no_replica_confirms_lets_nobody_in_and_a_revocation_is_said_again() {
     let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
     let mut replica = Server::on_port(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
-    wait_for("the replica", || cli(master.port, &["info", "replication"]).contains("state=online"));
+    wait_for("the replica", || is_followed(master.port, replica.port));
     let of = RedisSettings {
         timeout: Duration::from_millis(800),
         ..settings(&format!("redis://127.0.0.1:{}", master.port))
@@ -268,7 +268,9 @@ async fn tls_with_an_authority_of_ones_own_keeps_the_contract_and_no_other_autho
 const RIGHTS: &[&str] = &[
     "on",
     ">correct horse",
+    "resetkeys",
     "~linkgate:*",
+    "resetchannels",
     "&linkgate:*",
     "-@all",
     "+@read",
