@@ -146,7 +146,8 @@ macro_rules! verbs {
                 pub async fn $verb(&self, $($name: $what),*) -> Result<$answer, StoreError> {
                     match &self.backend {
                         Backend::Sqlite(sqlite) => sqlite.$verb($($name),*).await,
-                        Backend::Redis(redis) => redis.$verb($($name),*).await,
+                        // On the heap: where the store is SQLite, nobody's task grows by what Redis needs.
+                        Backend::Redis(redis) => Box::pin(redis.$verb($($name),*)).await,
                     }
                 }
             )*

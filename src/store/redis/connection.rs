@@ -131,7 +131,7 @@ impl Connection {
     /// one command is the error of all.
     pub(super) async fn ask_all(&self, asks: Vec<Ask>) -> Result<Vec<Vec<Value>>, StoreError> {
         let deadline = Instant::now() + self.timeout;
-        let answer = timeout_at(deadline.into(), self.attempts(&asks, deadline)).await;
+        let answer = timeout_at(deadline.into(), Box::pin(self.attempts(&asks, deadline))).await;
         answer.unwrap_or_else(|_| Err(self.late()))
     }
 
@@ -209,7 +209,7 @@ impl Connection {
     /// time, so that it may be lost with its server.
     pub(super) async fn ask_surely(&self, ask: &Ask) -> Result<(Vec<Value>, bool), StoreError> {
         let deadline = Instant::now() + self.timeout;
-        let answer = timeout_at(deadline.into(), self.sure_attempts(ask, deadline)).await;
+        let answer = timeout_at(deadline.into(), Box::pin(self.sure_attempts(ask, deadline))).await;
         answer.unwrap_or_else(|_| Err(self.late()))
     }
 
@@ -312,8 +312,8 @@ impl Connection {
                     server.saw_replicas(true);
                     let mut wait = Pipeline::new();
                     wait.add_command(self.wait(1, deadline));
-                    let waited = server.send(&self.entry, Lane::Sure, &wait, deadline, Some(number)).await?;
-                    matches!(waited.0.first(), Some(Value::Int(got)) if *got >= 1)
+                    let heard = server.send(&self.entry, Lane::Sure, &wait, deadline, Some(number)).await?;
+                    matches!(heard.0.first(), Some(Value::Int(got)) if *got >= 1)
                 }
             },
         };

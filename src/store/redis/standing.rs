@@ -60,11 +60,11 @@ impl Redis {
 
     /// Notes in every link and session of this fence what is true already: that they have ended.
     async fn end_before(&self, fence: i64) -> Result<(), StoreError> {
-        let links = walk::hashes(self.members(Index::Links, None).await?)?;
+        let links = walk::hashes(&self.members(Index::Links, None).await?)?;
         for step in walk::steps(&links) {
             self.revoke_each(step, fence, Some(fence + 1)).await?;
         }
-        let ids = sessions::ids(self.members(Index::Sessions, None).await?)?;
+        let ids = sessions::ids(&self.members(Index::Sessions, None).await?)?;
         for step in walk::steps(&ids) {
             let (now, mut sessions) = self.read_sessions(step).await?;
             sessions.retain(|Session { record, fence: of, .. }| *of <= fence && record.ends_at > now);
