@@ -231,18 +231,16 @@ async fn limits_are_those_of_all_machines_together() {
 async fn with_four_machines_every_letter_is_sent_once() {
     let (redis, app) = (Redis::start().await, App::start().await);
     let several = Arc::new(Several::on(&redis, 4, &app).await);
-    let mut letters = links(&several, 80).await;
+    links(&several, 80).await;
     // Nothing waits any more, nothing is under way: what was sent is all that will be.
-    let queue = several.machines[3].run(&["mail", "queue", "--json"]).await;
-    let queue: serde_json::Value = serde_json::from_str(&queue).unwrap();
     eventually("the queue is done", async || {
         let queue = several.machines[3].run(&["mail", "queue", "--json"]).await;
         (!queue.contains("\"waiting\"") && !queue.contains("\"leased\"")).then_some(())
     })
     .await;
-    letters = several.mailbox.all().into_iter().chain(letters.drain(..0)).collect();
-    let people: HashSet<String> = letters.iter().map(|letter| letter.to.clone()).collect();
-    assert_eq!((letters.len(), people.len()), (80, 80), "{queue}");
+    let letters = several.mailbox.all();
+    let people: HashSet<&str> = letters.iter().map(|letter| letter.to.as_str()).collect();
+    assert_eq!((letters.len(), people.len()), (80, 80));
 }
 
 #[tokio::test]
@@ -298,7 +296,6 @@ async fn the_command_line_works_with_redis_as_with_a_file() {
     let alice = Browser::new();
     several.sign_in(&alice, ALICE).await;
     assert!(machine.run(&["session", "list"]).await.contains(ALICE));
-    assert!(machine.run(&["audit"]).await.contains("link.redeemed"));
     assert!(machine.run(&["mail", "queue"]).await.contains("sent"));
     machine.run(&["link", "revoke", made["id"].as_str().unwrap()]).await;
     assert!(machine.run(&["link", "list", "--state", "revoked"]).await.contains("by hand"));
