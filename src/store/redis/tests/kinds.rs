@@ -172,13 +172,11 @@ async fn a_redemption_that_no_replica_confirms_lets_nobody_in_and_a_revocation_i
     let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
     let mut replica = Server::on_port(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
     wait_for("the replica", || is_followed(master.port, replica.port));
-    let of = RedisSettings {
-        timeout: Duration::from_millis(800),
-        ..settings(&format!("redis://127.0.0.1:{}", master.port))
-    };
-    let bench = bench(of);
-    let session = bench.signed_in(1).await;
-    bench.store.put_link(bench.link(2), None).await.unwrap();
+    let of = settings(&format!("redis://127.0.0.1:{}", master.port));
+    let patient = bench(of.clone());
+    let session = patient.signed_in(1).await;
+    let bench = bench(RedisSettings { timeout: Duration::from_millis(800), ..of });
+    patient.store.put_link(bench.link(2), None).await.unwrap();
     replica.signal("STOP");
     let refused = bench.store.redeem([2; 32], bench.redeemer(2)).await;
     assert!(matches!(&refused, Err(StoreError::Away(why)) if why.contains("replica")), "{refused:?}");
