@@ -326,3 +326,22 @@ async fn two_prefixes_share_a_redis_and_nothing_in_it() {
     assert!(matches!(two.store.redeem([1; 32], two.redeemer(1)).await.unwrap(), Redeemed::Redeemed(_)));
     assert!(matches!(one.store.redeem([1; 32], one.redeemer(1)).await.unwrap(), Redeemed::Redeemed(_)));
 }
+
+#[tokio::test]
+async fn a_redis_that_would_lose_sessions_is_told_of_and_a_good_one_is_not() {
+    let advice = async |server: &Server, user: &str| {
+        let password = (!user.is_empty()).then(|| Secret::new("correct horse".to_owned()));
+        let of = settings(&format!("redis+unix://{}", server.socket().display()));
+        let of = RedisSettings { user: user.to_owned(), password, ..of };
+        let (clock, random) = (crate::clock::Clock::system(), crate::random::Random::system());
+        super::super::Redis::open(&of, &clock, &random).unwrap().advice().await.unwrap().join("; ")
+    };
+    let bad = Server::with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
+    let said = advice(&bad, "").await;
+    assert!(said.contains("noeviction") && said.contains("appendonly yes"), "{said}");
+    let good = Server::with(&["--appendonly", "yes", "--maxmemory", "100mb"]);
+    assert_eq!(advice(&good, "").await, "");
+    let socket = good.socket().display().to_string();
+    Command::new("redis-cli").args(["-s", &socket, "acl", "setuser", "gate"]).args(RIGHTS).output().unwrap();
+    assert!(advice(&good, "gate").await.contains("may not look"));
+}
