@@ -27,6 +27,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 pub use error::StoreError;
+pub use redis::check_url as check_redis_url;
 pub use settings::{RedisSettings, Replicas, Settings};
 pub use types::{
     ADDRESS_TRIES, AddressTry, AuditEvent, AuditFilter, CODE_FAILURES_A_DAY, CODE_TRIES, CodeRedeemed,
@@ -41,6 +42,7 @@ use crate::identity::KeyEpoch;
 use crate::identity::Profile;
 use crate::identity::SessionId;
 use crate::identity::Snapshot;
+use crate::identity::Unsaid;
 use crate::random::Random;
 
 /// The store. Cheap to clone; clones are one.
@@ -84,10 +86,38 @@ impl Store {
         }
     }
 
-    /// Takes one from a bucket, if the quota has one left. In memory, of this process alone; never waits.
+    /// Rung when another process may have changed what `snapshot` says: look at `version` then, and from time to time
+    /// without it. Call it once, inside the runtime that outlives the store. A store that cannot tell never rings.
     #[must_use]
-    pub fn spend(&self, bucket: &str, quota: Quota) -> bool {
-        self.limits.spend(bucket, quota, self.clock.now())
+    pub fn changes(&self) -> Arc<Notify> {
+        match &self.backend {
+            Backend::Redis(redis) => redis.changes(),
+            Backend::Sqlite(_) => Arc::default(),
+        }
+    }
+
+    /// Tells the store what memory knows and it may lack, and says how much it did. A file loses nothing that it has
+    /// committed: there is nothing to tell it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; part of it may have been taken: tell it again.
+    pub async fn unite(&self, unsaid: &Unsaid) -> Result<u64, StoreError> {
+        match &self.backend {
+            Backend::Redis(redis) if !unsaid.is_empty() => redis.unite(unsaid).await,
+            Backend::Redis(_) | Backend::Sqlite(_) => Ok(0),
+        }
+    }
+
+    /// Takes one from a bucket, if the quota has one left. SQLite: in memory, of this process alone. Redis: shared by
+    /// all who use it.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`]: nobody knows what is left, so nothing may be done that the quota is about.
+    pub async fn spend(&self, bucket: &str, quota: Quota) -> Result<bool, StoreError> {
+        if let Backend::Redis(redis) = &self.backend {
+            return redis.spend_from(bucket, quota).await;
+        }
+        Ok(self.limits.spend(bucket, quota, self.clock.now()))
     }
 
     /// Removes what is of no more use to anybody. Runs at start and after each new link by itself; call it hourly.

@@ -111,6 +111,17 @@ impl Connection {
         self.timeout
     }
 
+    pub(super) fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Where the server of a key is.
+    pub(super) async fn place_of(&self, key: &str) -> Result<Place, StoreError> {
+        let deadline = Instant::now() + self.timeout;
+        let server = timeout_at(deadline.into(), self.server_of(key, deadline)).await;
+        server.unwrap_or_else(|_| Err(self.late())).map(|server| server.place.clone())
+    }
+
     pub(super) fn home(&self) -> &tokio::runtime::Handle {
         &self.entry.home
     }

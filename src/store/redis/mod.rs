@@ -10,7 +10,9 @@ mod connection;
 mod index;
 mod keys;
 mod letters;
+mod limits;
 mod links;
+mod listen;
 mod people;
 mod records;
 mod script;
@@ -20,6 +22,7 @@ mod slots;
 mod standing;
 mod sweep;
 mod tickets;
+mod unite;
 mod values;
 mod walk;
 
@@ -44,6 +47,14 @@ use super::{RedisSettings, StoreError};
 use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::random::Random;
+
+/// Whether `store.url` can be the address of a Redis. Asks no network.
+///
+/// # Errors
+/// [`StoreError::Invalid`]: why not.
+pub fn check_url(url: &str) -> Result<(), StoreError> {
+    Address::parse(url).map(drop)
+}
 
 /// One Redis, however many servers that is. Cheap to clone; clones are one.
 #[derive(Clone, Debug)]
