@@ -9,21 +9,28 @@ use super::free_port;
 use super::gateway::Gateway;
 use super::gateway::HEAD;
 use super::gateway::Place;
+use super::raw::RawAnswer;
+use super::raw::exchange_over;
 use super::stage::Wire;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::Mutex;
+use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 pub const ALICE: &str = "alice@example.com";
 pub const BOB: &str = "bob@example.com";
 /// Where people sign in, and another host of the same site.
 pub const HOST: &str = "wiki.localhost";
 pub const OTHER: &str = "photos.localhost";
+/// Whom a rule for addresses lets in. All of 127.0.0.0/8 is this machine's.
+pub const NEAR: [u8; 4] = [127, 0, 0, 9];
 
 /// What a proxy needs to know of where it runs.
 pub struct Ground<'a> {
@@ -117,6 +124,7 @@ impl Guard {
         // Some proxies become another user before they read all their files.
         std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let authority = Authority::make(place.path(), &[HOST, OTHER]);
+        let near = IpAddr::from(NEAR);
         let config = format!(
             r#"trusted_proxies = ["127.0.0.1"]
 {HEAD}
@@ -143,7 +151,11 @@ path = "/staff/"
 allow = ["{ALICE}"]
 [[site.app.route]]
 path = "/near/"
-clients = ["203.0.113.0/24"]
+clients = ["203.0.113.0/24", "{near}"]
+access = "public"
+[[site.app.route]]
+path = "/feed/"
+methods = ["GET"]
 access = "public"
 [[site.app.route]]
 path = "= /bye"
@@ -205,10 +217,25 @@ host = "{OTHER}"
 
     /// A visitor who writes bytes, over TLS.
     pub async fn wire(&self) -> Wire {
-        let tcp = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        Wire::over(self.connect([127, 0, 0, 1]).await).await
+    }
+
+    /// Bytes as they are, over TLS, and all that comes back.
+    pub async fn exchange(&self, bytes: &[u8]) -> RawAnswer {
+        self.exchange_from([127, 0, 0, 1], bytes).await
+    }
+
+    /// The same of a visitor at this address.
+    pub async fn exchange_from(&self, address: [u8; 4], bytes: &[u8]) -> RawAnswer {
+        exchange_over(self.connect(address).await, bytes).await
+    }
+
+    async fn connect(&self, from: [u8; 4]) -> TlsStream<TcpStream> {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        let tcp = socket.connect(([127, 0, 0, 1], self.port).into()).await.unwrap();
         let name = rustls_pki_types::ServerName::try_from(HOST).unwrap();
-        let tls = TlsConnector::from(self.authority.client()).connect(name, tcp).await.unwrap();
-        Wire::over(tls).await
+        TlsConnector::from(self.authority.client()).connect(name, tcp).await.unwrap()
     }
 
     /// What the proxy said.
