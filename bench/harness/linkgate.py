@@ -66,7 +66,7 @@ class Linkgate:
     def asked(self):
         """Where another proxy asks, for a visitor of its own."""
         door = self.guard.door()
-        told = [f"X-Original-URL: {door.origin}/page", "X-Original-Method: GET", "X-Forwarded-For: 203.0.113.7"]
+        told = [f"X-Original-URL: {door.origin}/page", "X-Original-Method: GET", "X-Forwarded-Host: localhost", "X-Forwarded-For: 203.0.113.7"]
         return Door(door.process, door.port, [*door.headers, *told], door.origin)
 
     def public(self):

@@ -67,8 +67,10 @@ impl Asked<'_> {
     fn question(&self, dialect: Dialect, cookie: &str) -> Vec<u8> {
         let Self { method, host, target, more } = self;
         let mut head = match dialect {
+            // An absolute target or a second host is tried through the real one.
             Dialect::Nginx => format!(
                 "GET /.linkgate/check/nginx HTTP/1.1\r\nhost: linkgate\r\nx-original-method: {method}\r\n\
+                 x-forwarded-host: {host}\r\n\
                  x-original-url: http://{host}{target}\r\n"
             ),
             Dialect::Forward => format!(
@@ -243,7 +245,11 @@ async fn a_second_copy_of_what_the_proxy_says_is_a_doubt() {
     let table = Table::start().await;
     let own = |dialect| match dialect {
         Dialect::Nginx => {
-            vec![format!("x-original-url: http://{}/open/x", table.host), "x-original-method: GET".into()]
+            vec![
+                format!("x-original-url: http://{}/open/x", table.host),
+                "x-original-method: GET".into(),
+                format!("x-forwarded-host: {}", table.host),
+            ]
         }
         Dialect::Forward => vec![
             "x-forwarded-method: GET".to_owned(),

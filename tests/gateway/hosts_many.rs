@@ -80,7 +80,7 @@ async fn start(name: &str, run: Run, app: &App) -> Guard {
             printed = printed.replace(&format!("127.0.0.1:{}{end}", 3000 + number), &app);
         }
     }
-    let command = run(&Ground { place: &gateway.place, port, app: "" }, &printed);
+    let command = run(&Ground { place: &gateway.place, port, app: "", other: "" }, &printed);
     Guard::run(command, gateway, authority, port, HOSTS[0]).await
 }
 

@@ -19,6 +19,7 @@ promises!(nginx:
     nobody_asks_linkgate_in_the_proxys_name,
     no_address_that_programs_read_differently_leads_around_a_rule,
     no_host_that_programs_read_differently_leads_around_a_rule,
+    no_request_names_one_host_to_the_rules_and_another_to_the_proxy,
     no_line_that_a_visitor_adds_changes_what_is_asked,
     no_malformed_credential_is_one,
     an_address_arrives_as_it_was_written,

@@ -39,6 +39,8 @@ pub struct Ground<'a> {
     pub port: u16,
     /// `host:port` of the app.
     pub app: &'a str,
+    /// The same of the other host's.
+    pub other: &'a str,
 }
 
 impl Ground<'_> {
@@ -109,17 +111,25 @@ impl Guard {
 
     /// `session`: keys of the site's session; `app` is `host:port`.
     pub async fn with(kind: Kind, app: &str, session: &str) -> Self {
-        Self::build(kind, app, session, "").await
+        Self::build(kind, [app, app], session, "").await
+    }
+
+    /// Each host has an app of its own.
+    pub async fn before_two(kind: Kind, app: &App, other: &App) -> Self {
+        let addresses = [app, other].map(App::url);
+        let [app, other] = addresses.each_ref().map(|url| url.trim_start_matches("http://"));
+        Self::build(kind, [app, other], "", "").await
     }
 
     /// Before linkgate, which is before the app.
     pub async fn through(kind: Kind, app: &App) -> Self {
         let address = app.url();
         let upstream = format!("upstream = \"{address}\"");
-        Self::build(kind, address.trim_start_matches("http://"), "", &upstream).await
+        let app = address.trim_start_matches("http://");
+        Self::build(kind, [app, app], "", &upstream).await
     }
 
-    async fn build(kind: Kind, app: &str, session: &str, upstream: &str) -> Self {
+    async fn build(kind: Kind, [app, other]: [&str; 2], session: &str, upstream: &str) -> Self {
         let (place, port) = (Place::new(), free_port());
         // Some proxies become another user before they read all their files.
         std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -170,7 +180,7 @@ host = "{OTHER}"
 "#
         );
         let gateway = Gateway::start_with(place, &config).await;
-        let command = kind(&Ground { place: &gateway.place, port, app });
+        let command = kind(&Ground { place: &gateway.place, port, app, other });
         Self::run(command, gateway, authority, port, HOST).await
     }
 

@@ -8,6 +8,7 @@ pub use super::attacks::no_address_that_programs_read_differently_leads_around_a
 pub use super::attacks::no_host_that_programs_read_differently_leads_around_a_rule;
 pub use super::attacks::no_line_that_a_visitor_adds_changes_what_is_asked;
 pub use super::attacks::no_malformed_credential_is_one;
+pub use super::attacks::no_request_names_one_host_to_the_rules_and_another_to_the_proxy;
 use super::eventually;
 use super::guard::ALICE;
 use super::guard::BOB;
@@ -45,6 +46,7 @@ macro_rules! promises {
             nobody_asks_linkgate_in_the_proxys_name,
             no_address_that_programs_read_differently_leads_around_a_rule,
             no_host_that_programs_read_differently_leads_around_a_rule,
+            no_request_names_one_host_to_the_rules_and_another_to_the_proxy,
             no_line_that_a_visitor_adds_changes_what_is_asked,
             no_malformed_credential_is_one,
             an_address_arrives_as_it_was_written,
@@ -124,7 +126,15 @@ pub async fn the_app_learns_who_it_is_and_nothing_of_the_session(kind: Kind) {
     assert_eq!(app.request("/third").await.header("cookie"), "");
 
     guard.browser().visit(&guard.url("/open/x")).await.expect(200);
-    is_nobody(&app.request("/open/x").await);
+    let seen = app.request("/open/x").await;
+    is_nobody(&seen);
+    // What nobody sent is not there, nor empty: an app may take an empty one for a wrong password.
+    assert!(seen.all("cookie").is_empty() && seen.all("authorization").is_empty(), "{:?}", seen.headers);
+    let own = [("authorization", "Basic YXBwOnB3"), ("cookie", "theme=dark")];
+    guard.browser().visit_with(&guard.url("/open/own"), &own).await.expect(200);
+    let seen = app.request("/open/own").await;
+    assert_eq!(seen.all("authorization"), ["Basic YXBwOnB3"], "{:?}", seen.headers);
+    assert_eq!(seen.all("cookie"), ["theme=dark"], "{:?}", seen.headers);
 }
 
 /// Every name that linkgate takes from visitors itself, as its source lists them.
