@@ -149,11 +149,13 @@ function ask(r)
     for _, name in pairs(told) do
         if headers[name] ~= "" or not credentials[name] then r.headers_in[name] = headers[name] end
     end
-    -- A session that linkgate has carried on: its new cookie goes to the browser, and into no cache.
+    -- A session that linkgate has carried on: its new cookie goes to the browser, and into no cache. A note, for what
+    -- stands in the environment is shown to CGI and PHP.
     if headers["set-cookie"] ~= nil then
-        r.err_headers_out["Set-Cookie"] = headers["set-cookie"]
+        r.notes["linkgate_cookie"] = headers["set-cookie"]
         r.subprocess_env["linkgate_renewed"] = "1"
     end
+    r.subprocess_env["linkgate_asked"] = "1"
     -- Who it is, for Apache's own log (%u) and for what it runs itself (REMOTE_USER).
     local email = headers["remote-email"]
     if email ~= nil and email ~= "" then r.user = email end

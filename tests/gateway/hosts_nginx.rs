@@ -33,6 +33,7 @@ promises!(nginx:
     nobody_passes_while_linkgate_is_silent,
     many_at_once_are_never_taken_for_each_other,
     a_renewed_cookie_reaches_the_browser,
+    no_cookie_of_the_app_takes_the_place_of_ours,
     a_page_with_a_renewed_cookie_goes_into_no_cache
 );
 

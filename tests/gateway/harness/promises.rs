@@ -59,7 +59,8 @@ macro_rules! promises {
             nobody_passes_while_linkgate_is_away,
             nobody_passes_while_linkgate_is_silent,
             many_at_once_are_never_taken_for_each_other,
-            a_renewed_cookie_reaches_the_browser
+            a_renewed_cookie_reaches_the_browser,
+            no_cookie_of_the_app_takes_the_place_of_ours
         );
     };
     ($kind:ident: $($name:ident),+) => {
@@ -544,6 +545,30 @@ pub async fn a_renewed_cookie_reaches_the_browser(kind: Kind) {
     fresh.set_cookie(HOST, SESSION, value);
     fresh.visit(&guard.url("/fresh")).await.expect(200);
     is_alice(&app.request("/fresh").await);
+}
+
+/// A browser keeps no `__Host-` cookie that is not `Secure`.
+pub async fn no_cookie_of_the_app_takes_the_place_of_ours(kind: Kind) {
+    let app = App::start().await;
+    let guard = Guard::before(kind, &app).await;
+    let alice = guard.signed_in(ALICE).await;
+    let nobody = guard.browser();
+    for (who, path) in [(&alice, "/cookies"), (&nobody, "/open/cookies")] {
+        let answer = who.visit(&guard.url(path)).await.expect(200);
+        let all: Vec<&str> =
+            answer.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap()).collect();
+        // The app's own are as they were.
+        for own in ["first=1; Path=/", "second=2; Path=/", "linkgate=stolen; Path=/"] {
+            assert!(all.contains(&own), "{own}: {all:?}");
+        }
+        let planted = all.iter().find(|cookie| {
+            cookie.starts_with("__Host-linkgate") && cookie.contains("stolen") && cookie.contains("Secure")
+        });
+        assert!(planted.is_none(), "{all:?}");
+    }
+    // Nor may it be taken for one of linkgate's own pages, which do set them.
+    let page = nobody.visit(&guard.url("/.linkgate/login")).await.expect(200);
+    assert!(page.header("set-cookie").starts_with("__Host-linkgate-login="), "{:?}", page.headers);
 }
 
 /// Not every proxy can: those that do name it beside the promises.
