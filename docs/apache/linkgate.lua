@@ -84,6 +84,15 @@ local function out_of_order(r, why)
 end
 
 function ask(r)
+    -- A request that may pass is led on within Apache, to an index or by a .htaccess: it has been asked about, and carries
+    -- what linkgate said already. Apache hands the marks of the first one down; no visitor can set them.
+    local env = r.subprocess_env
+    if not r.is_initial_req and (env["linkgate_asked"] or env["REDIRECT_linkgate_asked"]) == "1" then
+        env["linkgate_asked"] = "1"
+        if env["REDIRECT_linkgate_renewed"] == "1" then env["linkgate_renewed"] = "1" end
+        return apache2.OK
+    end
+
     local question = {}
     for name, value in pairs(r:headers_in_table()) do
         local lower = name:lower()
@@ -149,13 +158,12 @@ function ask(r)
     for _, name in pairs(told) do
         if headers[name] ~= "" or not credentials[name] then r.headers_in[name] = headers[name] end
     end
-    -- A session that linkgate has carried on: its new cookie goes to the browser, and into no cache. A note, for what
-    -- stands in the environment is shown to CGI and PHP.
+    -- A session that linkgate has carried on: its new cookie goes to the browser, and into no cache.
     if headers["set-cookie"] ~= nil then
-        r.notes["linkgate_cookie"] = headers["set-cookie"]
-        r.subprocess_env["linkgate_renewed"] = "1"
+        r.err_headers_out["Set-Cookie"] = headers["set-cookie"]
+        env["linkgate_renewed"] = "1"
     end
-    r.subprocess_env["linkgate_asked"] = "1"
+    env["linkgate_asked"] = "1"
     -- Who it is, for Apache's own log (%u) and for what it runs itself (REMOTE_USER).
     local email = headers["remote-email"]
     if email ~= nil and email ~= "" then r.user = email end
