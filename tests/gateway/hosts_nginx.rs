@@ -1,13 +1,16 @@
 //! The real nginx before an app, asking by `auth_request`: the lines of docs/nginx.md as they stand there.
 
 use crate::harness::app::App;
+use crate::harness::attacks;
 use crate::harness::guard::ALICE;
+use crate::harness::guard::Ground;
 use crate::harness::guard::Guard;
 use crate::harness::guard::blocks;
 use crate::harness::promises::linkgate_takes_the_file_of;
 use crate::harness::promises::promises;
 use crate::harness::proxies::NGINX;
 use crate::harness::proxies::nginx;
+use std::process::Command;
 
 // All but one: nginx takes headers out by name only, so not every name that linkgate itself takes out.
 promises!(nginx:
@@ -62,6 +65,19 @@ async fn no_name_of_the_page_reaches_the_app_in_any_spelling_of_a_visitors() {
             assert_eq!((seen.header("remote-user").as_str(), seen.all("remote-user").len()), ("1017", 1));
         }
     }
+}
+
+/// As many will have it.
+fn by_http2(ground: &Ground<'_>) -> Command {
+    let command = nginx(ground);
+    let config = std::fs::read_to_string(ground.place.path().join("nginx.conf")).unwrap();
+    ground.write("nginx.conf", &config.replace(" ssl;", " ssl http2;"));
+    command
+}
+
+#[tokio::test]
+async fn with_http2_no_request_names_two_hosts() {
+    attacks::no_request_names_one_host_to_the_rules_and_another_to_the_proxy(by_http2).await;
 }
 
 #[tokio::test]

@@ -519,6 +519,32 @@ connection: close
             }
         }
     }
+    // By HTTP/2, where `:authority` and `host` may differ. First one that is as it should be.
+    let origin = |host: &str| format!("https://{host}:{}", guard.port);
+    let request = |authority: &str, path: &str| {
+        http::Request::builder().uri(format!("{}{path}", origin(authority))).header("cookie", &both)
+    };
+    let Some(plain) = guard.by_h2(request(OTHER, "/staff/x")).await else { return };
+    assert_eq!(plain, 200);
+    for (inside, outside) in [(HOST.to_owned(), OTHER.to_owned()), (HOST.to_uppercase(), format!("{OTHER}."))]
+    {
+        for host in [outside.clone(), format!("{outside}:{}", guard.port)] {
+            for headers in
+                [vec![host.clone()], vec![host.clone(), inside.clone()], vec![inside.clone(), host]]
+            {
+                for (authority, path) in
+                    [(&inside, "/staff/x"), (&outside, "/staff/x"), (&inside, "//staff/x")]
+                {
+                    app.forget();
+                    let request = headers
+                        .iter()
+                        .fold(request(authority, path), |asked, host| asked.header("host", host));
+                    let status = guard.by_h2(request).await;
+                    assert!(app.seen().is_empty(), "{authority} {headers:?} {status:?} {:?}", app.seen());
+                }
+            }
+        }
+    }
 }
 
 pub async fn no_line_that_a_visitor_adds_changes_what_is_asked(kind: Kind) {

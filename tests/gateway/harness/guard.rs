@@ -1,5 +1,6 @@
 //! Another proxy before an app, asking linkgate: the real program, with the configuration of its page below docs/.
 
+use super::PATIENCE;
 use super::app::App;
 use super::authority::Authority;
 use super::browser::Browser;
@@ -12,6 +13,9 @@ use super::gateway::Place;
 use super::raw::RawAnswer;
 use super::raw::exchange_over;
 use super::stage::Wire;
+use bytes::Bytes;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioIo;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Child;
@@ -21,6 +25,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -238,6 +243,27 @@ host = "{OTHER}"
     /// The same of a visitor at this address.
     pub async fn exchange_from(&self, address: [u8; 4], bytes: &[u8]) -> RawAnswer {
         exchange_over(self.connect(address).await, bytes).await
+    }
+
+    /// A request by HTTP/2, and its status: 0 where the proxy resets it, `None` where it speaks no HTTP/2.
+    pub async fn by_h2(&self, request: http::request::Builder) -> Option<u16> {
+        let mut config = (*self.authority.client()).clone();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let tcp = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let name = rustls_pki_types::ServerName::try_from(HOST).unwrap();
+        let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+        if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
+            return None;
+        }
+        let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+            .handshake(TokioIo::new(tls))
+            .await
+            .unwrap();
+        let connection = tokio::spawn(connection);
+        let asked = sender.send_request(request.body(http_body_util::Empty::<Bytes>::new()).unwrap());
+        let answer = timeout(PATIENCE, asked).await.expect("an answer");
+        connection.abort();
+        Some(answer.map_or(0, |answer| answer.status().as_u16()))
     }
 
     async fn connect(&self, from: [u8; 4]) -> TlsStream<TcpStream> {
