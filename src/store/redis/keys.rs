@@ -20,6 +20,7 @@
 //! | `{standing}:revoked` | ZSET of raw session ids by absolute end | sweep |
 //! | `{standing}:people`, `:generations` | HASH by site, zero byte, address | never |
 //! | `{standing}:epochs`, `:fence`, `:version` | LIST newest first; two counters | never |
+//! | `{standing}:version:notes` | ZSET of the last thousand changes, by version | change by change |
 //!
 //! An index is written before the record that it points to, so that a record is always found; an entry without a record
 //! is passed over, and goes with the sweep.
