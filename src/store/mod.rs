@@ -12,8 +12,12 @@
 //! - Missing is `Ok(None)` or its own variant; broken is `Err`. The two never share a path.
 //! - `version` changes, in every process, with every commit that changes what `snapshot` says, and with no other.
 
+#[cfg(test)]
+mod contract;
 mod error;
 mod limit;
+mod redis;
+mod settings;
 mod sqlite;
 mod types;
 
@@ -23,10 +27,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 pub use error::StoreError;
+pub use redis::check_url as check_redis_url;
+pub use settings::{RedisSettings, Replicas, Settings};
 pub use types::{
     ADDRESS_TRIES, AddressTry, AuditEvent, AuditFilter, CODE_FAILURES_A_DAY, CODE_TRIES, CodeRedeemed,
     LeasedLetter, LetterRecord, LetterState, LinkFilter, LinkRecord, LinkState, MadeBy, NewLetter, NewLink,
-    NewTicket, Quota, Redeemed, Redeemer, SessionFilter, SessionRecord, Settings, Swept, TicketRecord, Which,
+    NewTicket, Quota, Redeemed, Redeemer, SessionFilter, SessionRecord, Swept, TicketRecord, Which,
 };
 
 use crate::clock::Clock;
@@ -36,6 +42,7 @@ use crate::identity::KeyEpoch;
 use crate::identity::Profile;
 use crate::identity::SessionId;
 use crate::identity::Snapshot;
+use crate::identity::Unsaid;
 use crate::random::Random;
 
 /// The store. Cheap to clone; clones are one.
@@ -49,16 +56,24 @@ pub struct Store {
 #[derive(Clone, Debug)]
 enum Backend {
     Sqlite(sqlite::Sqlite),
+    Redis(redis::Redis),
 }
 
 impl Store {
-    /// Opens the file, or makes it (mode 0600), brings its schema up to date and sweeps it. A second process may have
-    /// it open too. Blocks for some milliseconds: call it before serving.
+    /// SQLite: opens the file, or makes it (mode 0600), brings its schema up to date and sweeps it. A second process may
+    /// have it open too. Blocks for some milliseconds: call it before serving.
+    ///
+    /// Redis: asks it nothing yet, so that a Redis that is away keeps nobody from starting; the first verb connects.
+    /// Call it inside the runtime that outlives the store: connections live there, whoever uses them.
     ///
     /// # Errors
-    /// A file that cannot be opened, is of a newer linkgate, or is not of linkgate at all; each says the cure.
+    /// A file that cannot be opened, is of a newer linkgate, or is not of linkgate at all; an address that cannot be one;
+    /// each says the cure.
     pub fn open(settings: &Settings, clock: &Clock, random: &Random) -> Result<Self, StoreError> {
-        let backend = Backend::Sqlite(sqlite::Sqlite::open(&settings.path, clock, random)?);
+        let backend = match settings {
+            Settings::Sqlite { path } => Backend::Sqlite(sqlite::Sqlite::open(path, clock, random)?),
+            Settings::Redis(settings) => Backend::Redis(redis::Redis::open(settings, clock, random)?),
+        };
         Ok(Self { backend, limits: Arc::default(), clock: clock.clone() })
     }
 
@@ -67,13 +82,42 @@ impl Store {
     pub fn letters_waiting(&self) -> Arc<Notify> {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.letters_waiting(),
+            Backend::Redis(redis) => redis.letters_waiting(),
         }
     }
 
-    /// Takes one from a bucket, if the quota has one left. In memory, of this process alone; never waits.
+    /// Rung when another process may have changed what `snapshot` says: look at `version` then, and from time to time
+    /// without it. Call it once, inside the runtime that outlives the store. A store that cannot tell never rings.
     #[must_use]
-    pub fn spend(&self, bucket: &str, quota: Quota) -> bool {
-        self.limits.spend(bucket, quota, self.clock.now())
+    pub fn changes(&self) -> Arc<Notify> {
+        match &self.backend {
+            Backend::Redis(redis) => redis.changes(),
+            Backend::Sqlite(_) => Arc::default(),
+        }
+    }
+
+    /// Tells the store what memory knows and it may lack, and says how much it did. A file loses nothing that it has
+    /// committed: there is nothing to tell it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; part of it may have been taken: tell it again.
+    pub async fn unite(&self, unsaid: &Unsaid) -> Result<u64, StoreError> {
+        match &self.backend {
+            Backend::Redis(redis) if !unsaid.is_empty() => redis.unite(unsaid).await,
+            Backend::Redis(_) | Backend::Sqlite(_) => Ok(0),
+        }
+    }
+
+    /// Takes one from a bucket, if the quota has one left. SQLite: in memory, of this process alone. Redis: shared by
+    /// all who use it.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`]: nobody knows what is left, so nothing may be done that the quota is about.
+    pub async fn spend(&self, bucket: &str, quota: Quota) -> Result<bool, StoreError> {
+        if let Backend::Redis(redis) = &self.backend {
+            return redis.spend_from(bucket, quota).await;
+        }
+        Ok(self.limits.spend(bucket, quota, self.clock.now()))
     }
 
     /// Removes what is of no more use to anybody. Runs at start and after each new link by itself; call it hourly.
@@ -85,6 +129,7 @@ impl Store {
         self.limits.shrink(self.clock.now());
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.sweep().await,
+            Backend::Redis(redis) => redis.sweep().await,
         }
     }
 }
@@ -101,6 +146,8 @@ macro_rules! verbs {
                 pub async fn $verb(&self, $($name: $what),*) -> Result<$answer, StoreError> {
                     match &self.backend {
                         Backend::Sqlite(sqlite) => sqlite.$verb($($name),*).await,
+                        // On the heap: where the store is SQLite, nobody's task grows by what Redis needs.
+                        Backend::Redis(redis) => Box::pin(redis.$verb($($name),*)).await,
                     }
                 }
             )*

@@ -1,0 +1,36 @@
+-- What every script begins with. ARGV[1]: empty, or where a hand holds the clock (tests), milliseconds.
+
+-- The moment that judges: this server's clock.
+local function moment()
+  if ARGV[1] ~= '' then return tonumber(ARGV[1]) end
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+-- Has a key end by itself, soon or in a century, but never beyond what Redis takes.
+local function ends_in(key, millis)
+  redis.call('PEXPIRE', key, whole(math.max(1, math.min(tonumber(millis), 4e12))))
+end
+
+-- Orders what was made within one millisecond, even where a hand holds the clock.
+local function order()
+  local time = redis.call('TIME')
+  return whole(time[1] * 1000000 + time[2])
+end
+
+-- What has become of a link, and the same again: revoked, used, expired or active. `fence`: links of an earlier one
+-- ended with it.
+local function state(link, fence, now)
+  local held = redis.call('HMGET', link, 'id', 'revoked_at', 'uses_left', 'expires_at', 'fence')
+  if not held[1] then return 'unknown' end
+  if held[2] or tonumber(held[5] or 0) < tonumber(fence) then return 'revoked' end
+  if held[3] and tonumber(held[3]) <= 0 then return 'used' end
+  if held[4] and tonumber(held[4]) <= now then return 'expired' end
+  return 'active'
+end
+
+local now = moment()

@@ -1,0 +1,22 @@
+//! The contract's cases on real servers, and what is true of Redis alone.
+
+mod away;
+mod harness;
+mod kinds;
+mod queue;
+
+use self::harness::Server;
+use crate::store::contract::{self, every_case};
+
+macro_rules! cases {
+    ($($room:ident::$case:ident,)*) => {
+        $(
+            #[tokio::test]
+            async fn $case() {
+                let server = Server::start();
+                contract::$room::$case(contract::Bench::of(server.settings(), server)).await;
+            }
+        )*
+    };
+}
+every_case!(cases!());
