@@ -15,12 +15,13 @@
 mod error;
 mod limit;
 mod sqlite;
+pub mod transfer;
 mod types;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 pub use error::StoreError;
 pub use types::{
@@ -29,6 +30,7 @@ pub use types::{
     NewTicket, Quota, Redeemed, Redeemer, SessionFilter, SessionRecord, Settings, Swept, TicketRecord, Which,
 };
 
+use self::transfer::{Census, Delivery, Moved};
 use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
@@ -189,4 +191,12 @@ verbs! {
     snapshot() -> Snapshot;
     /// Changes whenever what `snapshot` says has changed, whichever process changed it.
     version() -> i64;
+
+    /// Sends everything but tickets and letters, a few hundred records at a time, as fast as they are taken: epochs,
+    /// people, sessions, links, wrong codes, events. SQLite: one moment of the file. Where a store knows no such moment,
+    /// each record is as it was at some moment of the call.
+    export(out: mpsc::Sender<Vec<Moved>>) -> ();
+    /// Takes what `export` sent into a store that holds nothing yet: all of it, after [`Delivery::Complete`], or nothing.
+    /// The sender has looked at all of it before ([`transfer::Reading`]), and sends epochs and people first.
+    import(records: mpsc::Receiver<Delivery>) -> Census;
 }

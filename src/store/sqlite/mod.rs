@@ -12,6 +12,7 @@ mod sessions;
 mod sweep;
 mod thread;
 mod tickets;
+mod transfer;
 mod values;
 
 #[cfg(test)]
@@ -19,7 +20,7 @@ mod tests;
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// One open file: a thread that writes, a thread that reads.
 #[derive(Clone, Debug)]
 pub(super) struct Sqlite {
+    path: PathBuf,
     writer: Queue,
     reader: Queue,
     bell: Arc<Notify>,
@@ -66,6 +68,7 @@ impl Sqlite {
         let read_only = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         let bell = Arc::new(Notify::new());
         Ok(Self {
+            path: path.to_owned(),
             writer: thread::writer(connection, clock.clone(), Arc::clone(&bell))?,
             reader: thread::reader(read_only, clock.clone())?,
             bell,

@@ -4,6 +4,7 @@ mod file;
 mod letters;
 mod links;
 mod people;
+mod transfer;
 
 use std::time::Duration;
 
