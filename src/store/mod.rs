@@ -13,6 +13,7 @@
 //! - `version` changes, in every process, with every commit that changes what `snapshot` says, and with no other.
 
 mod error;
+mod http;
 mod limit;
 mod sqlite;
 pub mod transfer;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
 pub use error::StoreError;
+pub use http::{HttpSettings, ServiceAddress};
 pub use types::{
     ADDRESS_TRIES, AddressTry, AuditEvent, AuditFilter, CODE_FAILURES_A_DAY, CODE_TRIES, CodeRedeemed,
     LeasedLetter, LetterRecord, LetterState, LinkFilter, LinkRecord, LinkState, MadeBy, NewLetter, NewLink,

@@ -3,6 +3,7 @@
 
 mod audit;
 mod codes;
+mod judged;
 mod keys;
 mod letters;
 mod links;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Notify;
 
+pub(super) use self::judged::Objection;
 use self::thread::Queue;
 use super::StoreError;
 use crate::clock::Clock;

@@ -117,7 +117,7 @@ pub(super) mod or_null {
     }
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(in crate::store) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         // Writing into a String cannot fail.

@@ -6,6 +6,7 @@ mod forms;
 mod reading;
 mod records;
 
+pub(super) use forms::hex;
 pub use reading::Reading;
 pub use records::{
     MovedCodeFailure, MovedEpoch, MovedEvent, MovedLink, MovedPerson, MovedProfile, MovedSession,

@@ -252,6 +252,33 @@ impl MovedLink {
             note: link.note,
         }
     }
+
+    /// As the store knows it, and its code's tag.
+    #[must_use]
+    pub fn into_link(self) -> (LinkRecord, Option<[u8; 32]>) {
+        let link = LinkRecord {
+            id: self.id,
+            token_hash: self.token_hash,
+            site: self.site,
+            email: self.email,
+            nonce_hash: self.nonce_hash,
+            code_seed: self.code_seed,
+            return_to: self.return_to,
+            expires_at: self.expires_at,
+            uses: self.uses,
+            made_by: if self.by_hand { MadeBy::Administrator } else { MadeBy::Asked },
+            note: self.note,
+            created_at: self.created_at,
+            uses_left: self.uses_left,
+            used_at: self.used_at,
+            session: self.session,
+            revoked_at: self.revoked_at,
+            wrong_tries: self.wrong_tries,
+            code_tries: self.code_tries,
+            again_used: self.again_used,
+        };
+        (link, self.code_tag)
+    }
 }
 
 impl MovedEvent {
