@@ -91,6 +91,13 @@ impl Clock {
         }
     }
 
+    /// Where a hand moves this clock: its moment. `None`: it is the machine's own. For who judges by yet another clock
+    /// (a server's), which must follow the hand but not the machine.
+    #[must_use]
+    pub fn hand(&self) -> Option<Timestamp> {
+        self.0.as_ref().map(|hand| Timestamp(hand.load(Ordering::SeqCst)))
+    }
+
     /// Moves a manual clock forward by `span`. The system's clock is not ours to move: nothing happens.
     pub fn advance(&self, span: Duration) {
         if let Some(hand) = &self.0 {

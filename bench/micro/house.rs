@@ -115,7 +115,7 @@ impl House {
             .map(|site| (site.name.clone(), Arc::new(settings(Arc::clone(site), Arc::clone(&pages)))))
             .collect();
         let path = folder.path().join("store.db");
-        let store = Store::open(&store::Settings { path }, &clock, &random).unwrap();
+        let store = Store::open(&store::Settings::Sqlite { path }, &clock, &random).unwrap();
         let login = Login::new(linkgate::login::Parts {
             store,
             standing: Arc::clone(&standing),

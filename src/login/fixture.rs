@@ -154,7 +154,7 @@ impl World {
         let clock = Clock::manual(Timestamp::from_seconds(1_790_000_000));
         let random = Random::system();
         let path = folder.path().join("store.db");
-        let store = Store::open(&store::Settings { path }, &clock, &random).unwrap();
+        let store = Store::open(&store::Settings::Sqlite { path }, &clock, &random).unwrap();
         let mut settings = settings();
         change(&mut settings);
         let settings = Arc::new(settings);

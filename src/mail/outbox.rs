@@ -338,7 +338,7 @@ mod tests {
         fn new(transport: Transport, fallback: Option<Transport>) -> Self {
             let (clock, random) = (Clock::manual(START), Random::seeded(7));
             let home = tempfile::tempdir().unwrap();
-            let settings = crate::store::Settings { path: home.path().join("linkgate.sqlite") };
+            let settings = crate::store::Settings::Sqlite { path: home.path().join("linkgate.sqlite") };
             let epoch = KeyEpoch { id: "0a0b0c0d".into(), created_at: START, accepted_until: None };
             let house = Self {
                 store: Store::open(&settings, &clock, &random).unwrap(),

@@ -12,9 +12,13 @@
 //! - Missing is `Ok(None)` or its own variant; broken is `Err`. The two never share a path.
 //! - `version` changes, in every process, with every commit that changes what `snapshot` says, and with no other.
 
+#[cfg(test)]
+mod contract;
 mod error;
 mod http;
 mod limit;
+mod redis;
+mod settings;
 mod sqlite;
 pub mod transfer;
 mod types;
@@ -25,11 +29,12 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
 pub use error::StoreError;
-pub use http::{HttpSettings, ServiceAddress};
+pub use http::ServiceAddress;
+pub use settings::{HttpSettings, RedisSettings, Replicas, Settings};
 pub use types::{
     ADDRESS_TRIES, AddressTry, AuditEvent, AuditFilter, CODE_FAILURES_A_DAY, CODE_TRIES, CodeRedeemed,
     LeasedLetter, LetterRecord, LetterState, LinkFilter, LinkRecord, LinkState, MadeBy, NewLetter, NewLink,
-    NewTicket, Quota, Redeemed, Redeemer, SessionFilter, SessionRecord, Settings, Swept, TicketRecord, Which,
+    NewTicket, Quota, Redeemed, Redeemer, SessionFilter, SessionRecord, Swept, TicketRecord, Which,
 };
 
 use self::transfer::{Census, Delivery, Moved};
@@ -53,16 +58,26 @@ pub struct Store {
 #[derive(Clone, Debug)]
 enum Backend {
     Sqlite(sqlite::Sqlite),
+    Redis(redis::Redis),
+    Http(http::Http),
 }
 
 impl Store {
-    /// Opens the file, or makes it (mode 0600), brings its schema up to date and sweeps it. A second process may have
-    /// it open too. Blocks for some milliseconds: call it before serving.
+    /// SQLite: opens the file, or makes it (mode 0600), brings its schema up to date and sweeps it. A second process may
+    /// have it open too. Blocks for some milliseconds: call it before serving.
+    ///
+    /// Redis: asks it nothing yet, so that a Redis that is away keeps nobody from starting; the first verb connects.
+    /// Call it inside the runtime that outlives the store: connections live there, whoever uses them.
     ///
     /// # Errors
-    /// A file that cannot be opened, is of a newer linkgate, or is not of linkgate at all; each says the cure.
+    /// A file that cannot be opened, is of a newer linkgate, or is not of linkgate at all; an address that cannot be one;
+    /// each says the cure.
     pub fn open(settings: &Settings, clock: &Clock, random: &Random) -> Result<Self, StoreError> {
-        let backend = Backend::Sqlite(sqlite::Sqlite::open(&settings.path, clock, random)?);
+        let backend = match settings {
+            Settings::Sqlite { path } => Backend::Sqlite(sqlite::Sqlite::open(path, clock, random)?),
+            Settings::Redis(settings) => Backend::Redis(redis::Redis::open(settings, clock, random)?),
+            Settings::Http(settings) => Backend::Http(http::Http::open(settings, clock, random)?),
+        };
         Ok(Self { backend, limits: Arc::default(), clock: clock.clone() })
     }
 
@@ -71,6 +86,8 @@ impl Store {
     pub fn letters_waiting(&self) -> Arc<Notify> {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.letters_waiting(),
+            Backend::Redis(redis) => redis.letters_waiting(),
+            Backend::Http(http) => http.letters_waiting(),
         }
     }
 
@@ -89,6 +106,21 @@ impl Store {
         self.limits.shrink(self.clock.now());
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.sweep().await,
+            Backend::Redis(redis) => redis.sweep().await,
+            Backend::Http(http) => http.sweep().await,
+        }
+    }
+
+    /// Makes this linkgate the one that writes to the organisation's token service, in place of one that is gone.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a store of another kind has nothing to claim.
+    pub async fn claim(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Http(http) => http.claim().await,
+            Backend::Sqlite(_) | Backend::Redis(_) => Err(StoreError::Invalid(
+                "only a store of kind = \"http\" is claimed; this one is of another kind".to_owned(),
+            )),
         }
     }
 }
@@ -105,6 +137,8 @@ macro_rules! verbs {
                 pub async fn $verb(&self, $($name: $what),*) -> Result<$answer, StoreError> {
                     match &self.backend {
                         Backend::Sqlite(sqlite) => sqlite.$verb($($name),*).await,
+                        Backend::Redis(redis) => redis.$verb($($name),*).await,
+                        Backend::Http(http) => http.$verb($($name),*).await,
                     }
                 }
             )*

@@ -1,7 +1,6 @@
 //! The nouns of the store's verbs. Plain values: nothing here reads or writes.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -14,13 +13,6 @@ pub const ADDRESS_TRIES: u32 = 5;
 pub const CODE_TRIES: u32 = 5;
 /// Wrong codes for one address in 24 hours that turn all its codes off (never its links).
 pub const CODE_FAILURES_A_DAY: u32 = 20;
-
-/// Where the store is.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The SQLite file; made (mode 0600) when absent. Its folder must exist.
-    pub path: PathBuf,
-}
 
 /// Who made a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -274,7 +274,8 @@ async fn two_hundred_letters_asked_for_at_once_leave_by_a_few_connections() {
     let (clock, random) = (Clock::system(), Random::system());
     let home = tempfile::tempdir().unwrap();
     let store =
-        Store::open(&StoreSettings { path: home.path().join("linkgate.sqlite") }, &clock, &random).unwrap();
+        Store::open(&StoreSettings::Sqlite { path: home.path().join("linkgate.sqlite") }, &clock, &random)
+            .unwrap();
     let epoch = KeyEpoch { id: "0a0b0c0d".into(), created_at: clock.now(), accepted_until: None };
     let keys = Arc::new(Keyring::new(vec![MasterSecret::generate(&random)], &[epoch]).unwrap());
     let stop = watch::Sender::new(false);

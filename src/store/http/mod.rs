@@ -14,7 +14,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -29,9 +29,9 @@ use self::worker::{Answer, Ask, Asked, QUEUE, Worker};
 use super::sqlite::{Objection, Sqlite};
 use super::transfer::{Census, Delivery, Moved};
 use super::{
-    AddressTry, AuditEvent, AuditFilter, CodeRedeemed, LeasedLetter, LetterRecord, LinkFilter, LinkRecord,
-    LinkState, NewLetter, NewLink, NewTicket, Redeemed, Redeemer, SessionFilter, SessionRecord, StoreError,
-    Swept, TicketRecord, Which,
+    AddressTry, AuditEvent, AuditFilter, CodeRedeemed, HttpSettings, LeasedLetter, LetterRecord, LinkFilter,
+    LinkRecord, LinkState, NewLetter, NewLink, NewTicket, Redeemed, Redeemer, SessionFilter, SessionRecord,
+    StoreError, Swept, TicketRecord, Which,
 };
 use crate::clock::Clock;
 use crate::clock::Timestamp;
@@ -41,23 +41,9 @@ use crate::identity::Profile;
 use crate::identity::SessionId;
 use crate::identity::Snapshot;
 use crate::random::Random;
-use crate::secret::Secret;
 
 /// How much longer than the service we wait for our own thread, so that it can say what went wrong.
 const GRACE: Duration = Duration::from_millis(100);
-
-/// Where the token service is, and how it knows us.
-#[derive(Clone, Debug)]
-pub struct HttpSettings {
-    /// Its address.
-    pub address: ServiceAddress,
-    /// The bearer token.
-    pub token: Secret<String>,
-    /// A PEM file with the authorities to believe; `None`: the system's.
-    pub ca: Option<PathBuf>,
-    /// Nothing waits longer for the service.
-    pub timeout: Duration,
-}
 
 /// A ledger, and a thread that speaks to the service.
 #[derive(Clone, Debug)]
@@ -69,17 +55,12 @@ pub(super) struct Http {
 }
 
 impl Http {
-    /// Opens the ledger at `path`. The service is not asked before somebody needs it.
-    pub(super) fn open(
-        settings: &HttpSettings,
-        path: &Path,
-        clock: &Clock,
-        random: &Random,
-    ) -> Result<Self, StoreError> {
-        let sqlite = Sqlite::open(path, clock, random)?;
+    /// Opens the ledger. The service is not asked before somebody needs it.
+    pub(super) fn open(settings: &HttpSettings, clock: &Clock, random: &Random) -> Result<Self, StoreError> {
         let wire = Wire::new(settings)?;
+        let sqlite = Sqlite::open(&settings.path, clock, random)?;
         let (asks, waiting) = mpsc::channel(QUEUE);
-        let mut lock = path.as_os_str().to_owned();
+        let mut lock = settings.path.as_os_str().to_owned();
         lock.push("-service");
         let (timeout, lock, ledger, time) =
             (settings.timeout, PathBuf::from(lock), sqlite.clone(), clock.clone());

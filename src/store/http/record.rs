@@ -91,15 +91,14 @@ pub(super) fn objection(all: &Object, link: &LinkRecord, now: Timestamp) -> Opti
     if !record.is_null("revoked_at") {
         return Some(Objection::Revoked);
     }
-    let single_use = record.get("single_use").map(serde_json::value::RawValue::get);
-    let once = link.uses == Some(1)
-        || match single_use {
-            None | Some("false" | "null") => false,
-            Some("true") => true,
-            Some(_) => {
-                return Some(Objection::Unknown("single_use at the token service is neither true nor false"));
-            }
-        };
+    // One that may be used once here stays so, whatever they say.
+    let once = match record.get("single_use").map(serde_json::value::RawValue::get) {
+        None | Some("false" | "null") => link.uses == Some(1),
+        Some("true") => true,
+        Some(_) => {
+            return Some(Objection::Unknown("single_use at the token service is neither true nor false"));
+        }
+    };
     if once && !record.is_null("used_at") {
         return Some(Objection::Used);
     }

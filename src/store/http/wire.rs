@@ -19,11 +19,10 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
-use super::HttpSettings;
 use super::address::ServiceAddress;
 use super::document::Object;
 use super::tls;
-use crate::store::StoreError;
+use crate::store::{HttpSettings, StoreError};
 
 /// Far more than a service that removes what has ended ever holds: some fifty thousand links.
 const LARGEST_BYTES: usize = 32 << 20;
@@ -145,8 +144,8 @@ impl Wire {
             None => (self.connect().await?, false),
         };
         let said = |error: hyper::Error| match std::error::Error::source(&error) {
-            Some(source) => format!("{error}: {source}"),
-            None => error.to_string(),
+            Some(source) => format!("it did not answer: {error}: {source}"),
+            None => format!("it did not answer: {error}"),
         };
         let answer = match sender.send_request(self.request(method, body, version)?).await {
             // It was closed meanwhile, as every server does with idle connections. Only reading may be repeated.

@@ -62,7 +62,9 @@ async fn whatever_goes_wrong_with_reading_nothing_is_spent_and_the_cure_is_said(
 
 #[tokio::test]
 async fn a_redemption_that_the_service_did_not_confirm_lets_nobody_in_and_stays_spent() {
-    for fault in [Fault::Answer(500, "{}"), Fault::Answer(401, "{}"), Fault::Answer(200, "no JSON"), Fault::Truncated] {
+    for fault in
+        [Fault::Answer(500, "{}"), Fault::Answer(401, "{}"), Fault::Answer(200, "no JSON"), Fault::Truncated]
+    {
         let bench = Bench::new();
         bench.store.put_link(bench.link(1), None).await.unwrap();
         bench.service.state().on_write = Some(fault);
@@ -147,7 +149,9 @@ async fn nobody_is_spoken_to_who_is_not_the_service_and_the_cure_is_said() {
     assert!(why.contains("set store.ca to the PEM file"), "{why}");
 
     let other = Service::start(Tags::Strong);
-    let why = away(open(HttpSettings { ca: Some(other.ca()), ..good() }).unwrap().put_link(bench.link(1), None).await);
+    let why = away(
+        open(HttpSettings { ca: Some(other.ca()), ..good() }).unwrap().put_link(bench.link(1), None).await,
+    );
     assert!(why.contains("certificate"), "{why}");
 
     let ip = good().address.to_string().replace("localhost", "127.0.0.1").replace("/magic_link_tokens", "");

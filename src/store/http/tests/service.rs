@@ -161,7 +161,17 @@ impl Drop for Service {
 fn certificate(folder: &Path) -> TlsAcceptor {
     let made = Command::new("openssl")
         .current_dir(folder)
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ])
         .args(["-subj", "/CN=test", "-addext", "subjectAltName=DNS:localhost"])
         .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .args(["-keyout", "service.key", "-out", "service.pem"])
@@ -278,7 +288,7 @@ fn spoil(mut answer: Response<Pieces>, fault: Option<&Fault>) -> Response<Pieces
             let pieces = answer.body_mut();
             pieces.left = pieces.left.take().map(|whole| whole.slice(..whole.len() / 2));
             pieces.then = match fault {
-                Fault::Truncated => Then::Break,
+                Fault::Truncated => Then::Break { after: 3 },
                 Fault::Slow => Then::Hang,
                 _ => Then::Repeat(Bytes::from(vec![b' '; 1 << 20])),
             };
@@ -295,7 +305,10 @@ struct Pieces {
 
 enum Then {
     End,
-    Break,
+    /// What came before is on its way meanwhile.
+    Break {
+        after: u8,
+    },
     Hang,
     Repeat(Bytes),
 }
@@ -306,14 +319,19 @@ impl Body for Pieces {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         if let Some(piece) = self.left.take() {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
-        match &self.then {
+        match &mut self.then {
             Then::End => Poll::Ready(None),
-            Then::Break => Poll::Ready(Some(Err(io::Error::other("broken off on purpose")))),
+            Then::Break { after } if *after > 0 => {
+                *after -= 1;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Then::Break { .. } => Poll::Ready(Some(Err(io::Error::other("broken off on purpose")))),
             Then::Hang => Poll::Pending,
             Then::Repeat(piece) => Poll::Ready(Some(Ok(Frame::data(piece.clone())))),
         }

@@ -13,9 +13,11 @@ use crate::store::{LinkFilter, NewLink, Redeemed, Settings, Store, StoreError};
 async fn somebody_who_was_faster_loses_nothing_and_neither_do_we() {
     let bench = Bench::new();
     bench.store.put_link(bench.link(1), None).await.unwrap();
-    bench.service.state().meanwhile = Some(Box::new(|state| state.edit(|json| json["theirs"] = json!({"n": 1}))));
+    bench.service.state().meanwhile =
+        Some(Box::new(|state| state.edit(|json| json["theirs"] = json!({"n": 1}))));
     bench.store.put_link(bench.link(2), None).await.unwrap();
-    bench.service.state().meanwhile = Some(Box::new(|state| state.edit(|json| json["theirs"]["n"] = json!(2))));
+    bench.service.state().meanwhile =
+        Some(Box::new(|state| state.edit(|json| json["theirs"]["n"] = json!(2))));
     assert!(matches!(bench.redeem(1).await, Redeemed::Redeemed(_)));
     let json = bench.service.state().json();
     assert_eq!((&json["theirs"]["n"], json["link-2"].is_object()), (&json!(2), true));
@@ -38,8 +40,9 @@ async fn what_is_taken_away_between_our_reading_and_our_writing_lets_nobody_in()
     for field in ["used_at", "revoked_at"] {
         let bench = Bench::new();
         bench.store.put_link(bench.link(1), None).await.unwrap();
-        bench.service.state().meanwhile =
-            Some(Box::new(move |state| state.edit(|json| json["link-1"][field] = json!("2023-11-14T22:13:19Z"))));
+        bench.service.state().meanwhile = Some(Box::new(move |state| {
+            state.edit(|json| json["link-1"][field] = json!("2023-11-14T22:13:19Z"))
+        }));
         let outcome = bench.redeem(1).await;
         assert!(!matches!(outcome, Redeemed::Redeemed(_)), "{outcome:?}");
         assert_eq!(bench.live_sessions().await, 0);

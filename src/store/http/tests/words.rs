@@ -9,17 +9,13 @@ use super::service::Tags;
 use crate::store::{CodeRedeemed, LinkFilter, LinkState, NewLink, Redeemed, SessionFilter, Which};
 
 /// Text that no JSON writer of ours would write so.
-const THEIRS: &str = r#"{"b7a1": {"email" : "someone@example.net", "count":1.50, "big":123456789012345678901, "x":"\u00e9"},"zz":[1 , 2],"#;
+const THEIRS: &str = r#"{"b7a1":{"email" : "someone@example.net", "count":1.50, "big":123456789012345678901, "x":"\u00e9"},"zz":[1 , 2],"#;
 
 #[tokio::test]
 async fn a_link_is_written_as_the_organisation_writes_its_own() {
     let bench = Bench::new();
     bench.store.put_link(bench.link(1), None).await.unwrap();
-    bench
-        .store
-        .put_link(NewLink { uses: None, expires_at: None, ..bench.link(2) }, None)
-        .await
-        .unwrap();
+    bench.store.put_link(NewLink { uses: None, expires_at: None, ..bench.link(2) }, None).await.unwrap();
     let json = bench.service.state().json();
     let owner = json["link-1"]["linkgate"].as_str().unwrap().to_owned();
     assert_eq!(
@@ -47,7 +43,6 @@ async fn what_is_not_ours_stays_byte_for_byte() {
         state.version += 1;
     }
     bench.store.put_link(bench.link(1), None).await.unwrap();
-    bench.service.state().edit(|_| {});
     let text = {
         let mut state = bench.service.state();
         // Our own record, with a field that we do not know, as text of theirs.
@@ -96,7 +91,11 @@ async fn what_the_service_took_away_lets_nobody_in_and_does_not_come_back() {
 #[tokio::test]
 async fn a_record_that_is_missing_or_disagrees_lets_nobody_in_and_takes_nothing_from_us() {
     for (why, edit) in [
-        ("gone", Box::new(|json: &mut Value| drop(json.as_object_mut().unwrap().remove("link-1"))) as Box<dyn FnOnce(&mut Value)>),
+        (
+            "gone",
+            Box::new(|json: &mut Value| drop(json.as_object_mut().unwrap().remove("link-1")))
+                as Box<dyn FnOnce(&mut Value)>,
+        ),
         ("no object", Box::new(|json| json["link-1"] = json!("x"))),
         ("another address", Box::new(|json| json["link-1"]["email"] = json!("bob@example.com"))),
         ("no address", Box::new(|json| json["link-1"]["email"] = json!(7))),
@@ -142,7 +141,11 @@ async fn the_service_can_neither_make_a_link_nor_give_a_use_back() {
     assert_eq!(bench.redeem(9).await, Redeemed::Unknown);
     assert_eq!(bench.live_sessions().await, 1);
     bench.store.sweep().await.unwrap();
-    assert_eq!(bench.service.state().json()["link-1"]["used_at"], "2023-11-14T22:13:20Z", "and is told again");
+    assert_eq!(
+        bench.service.state().json()["link-1"]["used_at"],
+        "2023-11-14T22:13:20Z",
+        "and is told again"
+    );
 }
 
 #[tokio::test]
@@ -205,7 +208,8 @@ async fn our_own_records_leave_the_service_when_we_have_forgotten_them_and_other
     bench.days(8);
     bench.store.sweep().await.unwrap();
     let json = bench.service.state().json();
-    let names: Vec<&String> = json.as_object().unwrap().keys().filter(|name| !name.contains("-a000-")).collect();
+    let names: Vec<&String> =
+        json.as_object().unwrap().keys().filter(|name| !name.contains("-a000-")).collect();
     assert_eq!(names, ["link-2", "theirs"]);
     assert!(bench.store.list_sessions(SessionFilter::default()).await.unwrap().is_empty());
 }

@@ -11,7 +11,7 @@ use super::{Bench, open};
 use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::random::Random;
-use crate::store::{LinkFilter, NewLink, Settings, Store, StoreError};
+use crate::store::{LinkFilter, NewLetter, NewLink, Settings, Store, StoreError};
 
 #[tokio::test]
 async fn an_empty_file_becomes_a_store_that_only_its_owner_reads() {
@@ -52,9 +52,24 @@ fn another_programs_file_and_no_database_at_all_are_refused() {
     assert!(matches!(open(&folder, &clock).unwrap_err(), StoreError::Invalid(_)));
     std::fs::write(&file, "no database ".repeat(1000)).unwrap();
     assert!(matches!(open(&folder, &clock).unwrap_err(), StoreError::Corrupt(_)));
-    let nowhere = Settings { path: folder.path().join("missing/linkgate.db") };
+    let nowhere = Settings::Sqlite { path: folder.path().join("missing/linkgate.db") };
     let error = Store::open(&nowhere, &clock, &Random::system()).unwrap_err();
     assert!(error.to_string().contains("state_dir"), "{error}");
+}
+
+#[tokio::test]
+async fn a_delivered_letter_leaves_no_body_in_the_file() {
+    let bench = Bench::new();
+    let letter = NewLetter { sealed: b"a body to be erased".repeat(400), ..bench.letter("letter-1") };
+    bench.store.put_link(bench.link(1), Some(letter)).await.unwrap();
+    bench.store.lease_letters(1, Duration::from_mins(1), "a").await.unwrap();
+    bench.store.letter_sent("letter-1", "a").await.unwrap();
+    let file = bench.folder.path().join("linkgate.db");
+    let other = Connection::open(&file).unwrap();
+    let mode: i64 = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, 0);
+    let bytes = std::fs::read(&file).unwrap();
+    assert!(!bytes.windows(8).any(|w| w == b"a body t"));
 }
 
 #[tokio::test]
@@ -127,7 +142,7 @@ async fn every_answer_comes_after_the_commit() {
     let given = std::env::var_os(CHILD);
     let count = if given.is_some() { 1_000_000 } else { 3 };
     let path = given.map_or_else(|| folder.path().join("linkgate.db"), std::path::PathBuf::from);
-    let settings = Settings { path };
+    let settings = Settings::Sqlite { path };
     let store = Store::open(&settings, &Clock::system(), &Random::system()).unwrap();
     let bench = Bench::new();
     println!();

@@ -18,9 +18,7 @@ fn profile() -> Profile {
     }
 }
 
-#[tokio::test]
-async fn a_person_comes_back_as_they_were_put_and_each_site_has_its_own() {
-    let bench = Bench::new();
+pub(in crate::store) async fn a_person_comes_back_as_they_were_put_and_each_site_has_its_own(bench: Bench) {
     bench.store.put_user("wiki", profile()).await.unwrap();
     bench.store.put_user("other", Profile::bare(bob())).await.unwrap();
     let all = bench.store.list_users(None).await.unwrap();
@@ -31,9 +29,9 @@ async fn a_person_comes_back_as_they_were_put_and_each_site_has_its_own() {
     assert_eq!(bench.store.list_users(Some("wiki")).await.unwrap()[0].1.until, until);
 }
 
-#[tokio::test]
-async fn removal_and_switching_off_raise_the_generation_and_it_never_falls() {
-    let bench = Bench::new();
+pub(in crate::store) async fn removal_and_switching_off_raise_the_generation_and_it_never_falls(
+    bench: Bench,
+) {
     let generation = async || {
         let people = bench.store.snapshot().await.unwrap().people;
         people.into_iter().find(|p| p.email == alice()).map_or(0, |p| p.generation)
@@ -55,9 +53,7 @@ async fn removal_and_switching_off_raise_the_generation_and_it_never_falls() {
     assert_eq!(bench.store.list_users(None).await.unwrap(), [("wiki".to_owned(), profile())]);
 }
 
-#[tokio::test]
-async fn a_revoked_session_is_remembered_until_its_absolute_end() {
-    let bench = Bench::new();
+pub(in crate::store) async fn a_revoked_session_is_remembered_until_its_absolute_end(bench: Bench) {
     let session = bench.signed_in(1).await;
     let other = bench.signed_in(2).await;
     let live = SessionFilter { live: true, ..SessionFilter::default() };
@@ -78,9 +74,7 @@ async fn a_revoked_session_is_remembered_until_its_absolute_end() {
     assert!(bench.store.snapshot().await.unwrap().revoked.is_empty());
 }
 
-#[tokio::test]
-async fn a_renewal_moves_the_idle_end_forward_only_and_wakes_nobody_up() {
-    let bench = Bench::new();
+pub(in crate::store) async fn a_renewal_moves_the_idle_end_forward_only_and_wakes_nobody_up(bench: Bench) {
     let session = bench.signed_in(1).await;
     let before = bench.store.version().await.unwrap();
     let later = bench.in_minutes(8 * 24 * 60);
@@ -94,9 +88,7 @@ async fn a_renewal_moves_the_idle_end_forward_only_and_wakes_nobody_up() {
     assert_eq!(bench.store.session(session).await.unwrap().unwrap().seen_at, bench.in_minutes(1));
 }
 
-#[tokio::test]
-async fn what_one_process_changes_another_sees_by_the_version() {
-    let bench = Bench::new();
+pub(in crate::store) async fn what_one_process_changes_another_sees_by_the_version(bench: Bench) {
     let command_line = bench.another();
     let standing = Standing::new();
     standing.apply(bench.store.snapshot().await.unwrap(), bench.clock.now());
@@ -119,9 +111,7 @@ async fn what_one_process_changes_another_sees_by_the_version() {
     assert_eq!(command_line.version().await.unwrap(), bench.store.version().await.unwrap());
 }
 
-#[tokio::test]
-async fn a_key_rotation_keeps_the_old_epoch_until_its_end() {
-    let bench = Bench::new();
+pub(in crate::store) async fn a_key_rotation_keeps_the_old_epoch_until_its_end(bench: Bench) {
     let first = bench.store.snapshot().await.unwrap().epochs;
     assert_eq!((first.len(), first[0].id.len(), first[0].accepted_until), (1, 8, None));
     let session = bench.signed_in(1).await;
@@ -138,9 +128,7 @@ async fn a_key_rotation_keeps_the_old_epoch_until_its_end() {
     assert_eq!(bench.store.snapshot().await.unwrap().epochs.len(), 2);
 }
 
-#[tokio::test]
-async fn a_key_rotation_at_once_ends_everything() {
-    let bench = Bench::new();
+pub(in crate::store) async fn a_key_rotation_at_once_ends_everything(bench: Bench) {
     let session = bench.signed_in(1).await;
     bench.store.put_link(bench.link_with_code(2, 7), Some(bench.letter("letter-2"))).await.unwrap();
     bench.store.rotate_keys(true, bench.in_minutes(60)).await.unwrap();

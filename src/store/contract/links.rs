@@ -8,9 +8,7 @@ use crate::store::{
     SessionFilter, StoreError, Which,
 };
 
-#[tokio::test]
-async fn of_a_thousand_who_redeem_one_link_at_once_exactly_one_wins() {
-    let bench = Bench::new();
+pub(in crate::store) async fn of_a_thousand_who_redeem_one_link_at_once_exactly_one_wins(bench: Bench) {
     let other = bench.another();
     bench.store.put_link(bench.link(1), None).await.unwrap();
     let mut tasks = JoinSet::new();
@@ -33,9 +31,9 @@ async fn of_a_thousand_who_redeem_one_link_at_once_exactly_one_wins() {
     assert_eq!(bench.store.list_sessions(SessionFilter::default()).await.unwrap().len(), 1);
 }
 
-#[tokio::test]
-async fn a_link_of_three_uses_lets_in_three_times_and_one_without_limit_always() {
-    let bench = Bench::new();
+pub(in crate::store) async fn a_link_of_three_uses_lets_in_three_times_and_one_without_limit_always(
+    bench: Bench,
+) {
     bench.store.put_link(NewLink { uses: Some(3), ..bench.link(1) }, None).await.unwrap();
     bench.store.put_link(NewLink { uses: None, expires_at: None, ..bench.link(2) }, None).await.unwrap();
     for number in 0..3 {
@@ -53,9 +51,7 @@ async fn a_link_of_three_uses_lets_in_three_times_and_one_without_limit_always()
     }
 }
 
-#[tokio::test]
-async fn a_link_is_judged_when_it_is_used_and_not_by_a_sweep() {
-    let bench = Bench::new();
+pub(in crate::store) async fn a_link_is_judged_when_it_is_used_and_not_by_a_sweep(bench: Bench) {
     for number in 1..=3 {
         bench.store.put_link(bench.link(number), None).await.unwrap();
     }
@@ -80,9 +76,9 @@ async fn a_link_is_judged_when_it_is_used_and_not_by_a_sweep() {
     }
 }
 
-#[tokio::test]
-async fn signing_in_ends_the_browsers_old_session_in_the_same_step_and_only_on_its_site() {
-    let bench = Bench::new();
+pub(in crate::store) async fn signing_in_ends_the_browsers_old_session_in_the_same_step_and_only_on_its_site(
+    bench: Bench,
+) {
     let old = bench.signed_in(1).await;
     bench.store.put_link(NewLink { site: "other".into(), ..bench.link(2) }, None).await.unwrap();
     let by = Redeemer { ends: Some(old), ..bench.redeemer(2) };
@@ -97,9 +93,9 @@ async fn signing_in_ends_the_browsers_old_session_in_the_same_step_and_only_on_i
     assert_eq!(revoked.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), [old]);
 }
 
-#[tokio::test]
-async fn five_wrong_addresses_close_a_link_to_typed_ones_but_spend_nothing() {
-    let bench = Bench::new();
+pub(in crate::store) async fn five_wrong_addresses_close_a_link_to_typed_ones_but_spend_nothing(
+    bench: Bench,
+) {
     bench.store.put_link(bench.link(1), None).await.unwrap();
     assert_eq!(bench.store.try_address([1; 32], &alice()).await.unwrap(), AddressTry::Right);
     assert_eq!(bench.store.wrong_address([1; 32]).await.unwrap(), 1);
@@ -112,9 +108,9 @@ async fn five_wrong_addresses_close_a_link_to_typed_ones_but_spend_nothing() {
     assert!(matches!(bench.store.redeem([1; 32], bench.redeemer(1)).await.unwrap(), Redeemed::Redeemed(_)));
 }
 
-#[tokio::test]
-async fn a_fresh_letter_is_given_once_and_only_for_a_link_that_is_spent_or_expired() {
-    let bench = Bench::new();
+pub(in crate::store) async fn a_fresh_letter_is_given_once_and_only_for_a_link_that_is_spent_or_expired(
+    bench: Bench,
+) {
     for number in 1..=3 {
         bench.store.put_link(bench.link(number), None).await.unwrap();
     }
@@ -128,9 +124,7 @@ async fn a_fresh_letter_is_given_once_and_only_for_a_link_that_is_spent_or_expir
     assert_eq!(bench.store.again_once([3; 32]).await.unwrap().unwrap().email, alice());
 }
 
-#[tokio::test]
-async fn a_browser_finds_the_link_it_asked_for_last() {
-    let bench = Bench::new();
+pub(in crate::store) async fn a_browser_finds_the_link_it_asked_for_last(bench: Bench) {
     bench.store.put_link(bench.link(1), None).await.unwrap();
     bench.store.put_link(bench.link(2), None).await.unwrap();
     let by_hand = NewLink { made_by: MadeBy::Administrator, ..bench.link(3) };
@@ -140,9 +134,7 @@ async fn a_browser_finds_the_link_it_asked_for_last() {
     assert!(bench.store.asked("wiki", [101; 32]).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn one_refused_command_undoes_nothing_of_its_neighbours() {
-    let bench = Bench::new();
+pub(in crate::store) async fn one_refused_command_undoes_nothing_of_its_neighbours(bench: Bench) {
     let mut tasks = JoinSet::new();
     for number in 0..60_u8 {
         let store = bench.store.clone();
@@ -165,9 +157,7 @@ async fn one_refused_command_undoes_nothing_of_its_neighbours() {
     assert_eq!(bench.store.list_letters().await.unwrap().len(), 41);
 }
 
-#[tokio::test]
-async fn a_code_lets_in_once_in_the_browser_that_asked() {
-    let bench = Bench::new();
+pub(in crate::store) async fn a_code_lets_in_once_in_the_browser_that_asked(bench: Bench) {
     bench.store.put_link(bench.link_with_code(1, 7), None).await.unwrap();
     bench.store.put_link(bench.link_with_code(2, 7), None).await.unwrap();
     assert_eq!(bench.store.live_code("wiki", [100; 32], &alice()).await.unwrap(), Some([7; 8]));
@@ -188,9 +178,7 @@ async fn a_code_lets_in_once_in_the_browser_that_asked() {
     assert!(matches!(bench.store.redeem([1; 32], bench.redeemer(50)).await.unwrap(), Redeemed::Redeemed(_)));
 }
 
-#[tokio::test]
-async fn a_code_is_void_when_its_link_was_used_revoked_or_is_past() {
-    let bench = Bench::new();
+pub(in crate::store) async fn a_code_is_void_when_its_link_was_used_revoked_or_is_past(bench: Bench) {
     for number in 1..=3 {
         let link = NewLink { nonce_hash: Some([number; 32]), ..bench.link_with_code(number, number) };
         bench.store.put_link(link, None).await.unwrap();
@@ -206,9 +194,9 @@ async fn a_code_is_void_when_its_link_was_used_revoked_or_is_past() {
     assert_eq!(outcome.unwrap(), CodeRedeemed::None);
 }
 
-#[tokio::test]
-async fn a_hundred_guesses_at_once_are_five_and_another_letter_brings_none_back() {
-    let bench = Bench::new();
+pub(in crate::store) async fn a_hundred_guesses_at_once_are_five_and_another_letter_brings_none_back(
+    bench: Bench,
+) {
     bench.store.put_link(bench.link_with_code(1, 7), None).await.unwrap();
     let mut tasks = JoinSet::new();
     for guess in 100..200_u8 {
@@ -225,9 +213,9 @@ async fn a_hundred_guesses_at_once_are_five_and_another_letter_brings_none_back(
     assert!(matches!(bench.store.redeem([2; 32], bench.redeemer(2)).await.unwrap(), Redeemed::Redeemed(_)));
 }
 
-#[tokio::test]
-async fn twenty_wrong_codes_a_day_turn_an_addresss_codes_off_and_never_its_links() {
-    let bench = Bench::new();
+pub(in crate::store) async fn twenty_wrong_codes_a_day_turn_an_addresss_codes_off_and_never_its_links(
+    bench: Bench,
+) {
     for seed in 1..=5_u8 {
         let link = NewLink { nonce_hash: Some([seed; 32]), ..bench.link_with_code(seed, seed) };
         bench.store.put_link(link, None).await.unwrap();
@@ -249,9 +237,9 @@ async fn twenty_wrong_codes_a_day_turn_an_addresss_codes_off_and_never_its_links
     assert!(matches!(right, CodeRedeemed::Redeemed(_)));
 }
 
-#[tokio::test]
-async fn a_ticket_is_taken_once_in_time_by_its_browser_at_its_origin_while_the_session_lives() {
-    let bench = Bench::new();
+pub(in crate::store) async fn a_ticket_is_taken_once_in_time_by_its_browser_at_its_origin_while_the_session_lives(
+    bench: Bench,
+) {
     let session = bench.signed_in(1).await;
     let put = |number: u8| NewTicket {
         ticket_hash: [number; 32],

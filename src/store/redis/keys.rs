@@ -1,0 +1,148 @@
+//! The names of all keys, and what lies under each. Each name carries a hash tag in braces (Redis Cluster specification),
+//! so that what one script touches is in one slot. Never puts an address into a name: names show up in monitors.
+//!
+//! | key, after the prefix | what | ends |
+//! |---|---|---|
+//! | `{l:<token hash>}` | HASH: a link, and its letter in fields that begin with `letter.` | seven days after the link |
+//! | `{n:<link id>}`, `{m:<letter id>}` | the token hash, raw | with the link |
+//! | `{s:<session id>}` | HASH: a session; with a field `link` it counts only if that link says so | absolute end |
+//! | `{e:<SHA-256 of the address>}:links`, `:sessions` | ZSET of raw token hashes, session ids | by itself |
+//! | `{b:<nonce hash>}:links` | ZSET of raw token hashes: what this browser asked for | by itself |
+//! | `{b:<nonce hash>}:codes` | HASH: tries and claims of this browser's codes | after the codes |
+//! | `{f:<SHA-256 of site and address>}` | ZSET: wrong codes of a day | a day |
+//! | `{t:<ticket hash>}` | a ticket, JSON | soon |
+//! | `{i:00}` … `{i:63}`, `:links`, `:sessions` | ZSET of raw token hashes, session ids, by when to look at them next | sweep |
+//! | `{standing}:revoked` | ZSET of raw session ids by absolute end | sweep |
+//! | `{standing}:people`, `:generations` | HASH by site, zero byte, address | never |
+//! | `{standing}:epochs`, `:fence`, `:version` | LIST newest first; two counters | never |
+//!
+//! An index is written before the record that it points to, so that a record is always found; an entry without a record
+//! is passed over, and goes with the sweep.
+
+use aws_lc_rs::digest;
+
+use crate::identity::EmailAddress;
+use crate::identity::SessionId;
+
+/// How many parts an index has, so that no key grows beyond what one server likes.
+pub(super) const SHARDS: u8 = 64;
+
+/// Between site and address: neither can hold it.
+const BETWEEN: u8 = 0;
+
+/// What an index over everything lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Index {
+    Links,
+    Sessions,
+}
+
+/// Makes the names.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    fn name(&self, tag: &str, rest: &str) -> String {
+        format!("{}{{{tag}}}{rest}", self.prefix)
+    }
+
+    pub(super) fn link(&self, token_hash: &[u8; 32]) -> String {
+        self.name(&format!("l:{}", hex(token_hash)), "")
+    }
+
+    /// From a link's public name to its token hash.
+    pub(super) fn link_name(&self, id: &str) -> String {
+        self.name(&format!("n:{}", hex(&sha256(&[id.as_bytes()]))), "")
+    }
+
+    /// From a letter's public name to its link's token hash.
+    pub(super) fn letter_name(&self, id: &str) -> String {
+        self.name(&format!("m:{}", hex(&sha256(&[id.as_bytes()]))), "")
+    }
+
+    pub(super) fn session(&self, id: &SessionId) -> String {
+        self.name(&format!("s:{id}"), "")
+    }
+
+    pub(super) fn of_person(&self, email: &EmailAddress, index: Index) -> String {
+        self.name(&format!("e:{}", hex(&sha256(&[email.as_str().as_bytes()]))), index.suffix())
+    }
+
+    pub(super) fn of_browser(&self, nonce_hash: &[u8; 32]) -> String {
+        self.name(&format!("b:{}", hex(nonce_hash)), ":links")
+    }
+
+    pub(super) fn codes(&self, nonce_hash: &[u8; 32]) -> String {
+        self.name(&format!("b:{}", hex(nonce_hash)), ":codes")
+    }
+
+    pub(super) fn code_failures(&self, site: &str, email: &EmailAddress) -> String {
+        self.name(&format!("f:{}", hex(&sha256(&[&person(site, email)]))), "")
+    }
+
+    pub(super) fn ticket(&self, ticket_hash: &[u8; 32]) -> String {
+        self.name(&format!("t:{}", hex(ticket_hash)), "")
+    }
+
+    /// The part of an index that `member` belongs to.
+    pub(super) fn index_of(&self, index: Index, member: &[u8]) -> String {
+        self.shard(index, member.first().copied().unwrap_or_default() % SHARDS)
+    }
+
+    pub(super) fn shard(&self, index: Index, number: u8) -> String {
+        self.name(&format!("i:{number:02}"), index.suffix())
+    }
+
+    pub(super) fn standing(&self, what: &str) -> String {
+        self.name("standing", &format!(":{what}"))
+    }
+
+    /// The channel on which every change of the standing is said.
+    pub(super) fn changed(&self) -> String {
+        format!("{}changed", self.prefix)
+    }
+}
+
+impl Index {
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Links => ":links",
+            Self::Sessions => ":sessions",
+        }
+    }
+}
+
+/// The field of a person in the standing's hashes.
+pub(super) fn person(site: &str, email: &EmailAddress) -> Vec<u8> {
+    [site.as_bytes(), &[BETWEEN], email.as_str().as_bytes()].concat()
+}
+
+/// Site and address of such a field.
+pub(super) fn person_of(field: &[u8]) -> Option<(String, EmailAddress)> {
+    let (site, email) = std::str::from_utf8(field).ok()?.split_once(char::from(BETWEEN))?;
+    Some((site.to_owned(), EmailAddress::parse(email).ok()?))
+}
+
+pub(super) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    let mut hash = [0; 32];
+    hash.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    hash
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}

@@ -1,0 +1,249 @@
+//! One server: two connections to it that are opened when they are needed and opened anew when they break. Never waits
+//! beyond the moment that it is given, and never lets one broken connection spoil another's work.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use ::redis::aio::MultiplexedConnection;
+use ::redis::io::tcp::TcpSettings;
+use ::redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, Pipeline, ProtocolVersion,
+    RedisConnectionInfo, RedisError, TlsCertificates, Value,
+};
+use tokio::runtime::Handle;
+use tokio::time::timeout_at;
+
+use super::address::Place;
+use crate::secret::Secret;
+
+/// How one comes in; the same at every server.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) user: String,
+    pub(super) password: Option<Secret<String>>,
+    pub(super) tls: bool,
+    /// PEM of the authority to believe; `None`: the machine's.
+    pub(super) ca: Option<Vec<u8>>,
+    pub(super) database: i64,
+    /// Connections live in this runtime, whoever uses them.
+    pub(super) home: Handle,
+}
+
+/// Which of the two connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Nothing on it ever waits for replicas.
+    Swift,
+    /// What replicas must have first.
+    Sure,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Time is up.
+    Late,
+    Broken(RedisError),
+}
+
+/// One server.
+#[derive(Debug)]
+pub(super) struct Server {
+    pub(super) place: Place,
+    swift: Cable,
+    sure: Cable,
+    replicas: Mutex<Sightings>,
+}
+
+/// When replicas were seen, and when somebody looked.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sightings {
+    looked: Option<Instant>,
+    seen: Option<Instant>,
+}
+
+/// How long it is believed what was seen of the replicas.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// Replicas that were there so recently may have been cut off, not taken away: who is on this side of the cut must not
+/// go on without them.
+const REMEMBERED: Duration = Duration::from_mins(10);
+
+impl Server {
+    pub(super) fn new(place: Place) -> Self {
+        Self { place, swift: Cable::default(), sure: Cable::default(), replicas: Mutex::default() }
+    }
+
+    /// Sends `pipeline` and waits for `count` answers, errors of single commands among them. The connection must still
+    /// be the one named by `only`, where one is named; says which it was.
+    pub(super) async fn send(
+        &self,
+        entry: &Entry,
+        lane: Lane,
+        pipeline: &Pipeline,
+        deadline: Instant,
+        only: Option<u64>,
+    ) -> Result<(Vec<Value>, u64), Failure> {
+        let cable = match lane {
+            Lane::Swift => &self.swift,
+            Lane::Sure => &self.sure,
+        };
+        let (mut connection, number) = cable.connection(&self.place, entry, deadline).await?;
+        if only.is_some_and(|only| only != number) {
+            return Err(Failure::Broken((::redis::ErrorKind::Io, "the connection broke").into()));
+        }
+        let answer =
+            timeout_at(deadline.into(), connection.send_packed_commands(pipeline, 0, pipeline.len())).await;
+        match answer {
+            Ok(Ok(values)) => Ok((values, number)),
+            Ok(Err(error)) => {
+                cable.cut(number);
+                Err(Failure::Broken(error))
+            }
+            Err(_) => {
+                cable.cut(number);
+                Err(Failure::Late)
+            }
+        }
+    }
+
+    /// `Some(true)`: there are replicas that must confirm; `None`: look first.
+    pub(super) fn has_replicas(&self) -> Option<bool> {
+        let sightings = *self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
+        if sightings.seen.is_some_and(|at| at.elapsed() < REMEMBERED) {
+            return Some(true);
+        }
+        sightings.looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN).then_some(false)
+    }
+
+    pub(super) fn saw_replicas(&self, any: bool) {
+        let mut sightings = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        sightings.looked = Some(now);
+        if any {
+            sightings.seen = Some(now);
+        }
+    }
+
+    /// Opens both connections anew when they are needed next.
+    pub(super) fn forget(&self) {
+        self.swift.cut_any();
+        self.sure.cut_any();
+    }
+}
+
+/// A connection, or none at the moment.
+#[derive(Default)]
+struct Cable {
+    held: Mutex<Held>,
+    /// One opens, the others wait for it.
+    opening: tokio::sync::Mutex<()>,
+}
+
+impl std::fmt::Debug for Cable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cable")
+    }
+}
+
+#[derive(Default)]
+struct Held {
+    number: u64,
+    connection: Option<MultiplexedConnection>,
+}
+
+impl Cable {
+    async fn connection(
+        &self,
+        place: &Place,
+        entry: &Entry,
+        deadline: Instant,
+    ) -> Result<(MultiplexedConnection, u64), Failure> {
+        if let Some(held) = self.held() {
+            return Ok(held);
+        }
+        let Ok(_turn) = timeout_at(deadline.into(), self.opening.lock()).await else {
+            return Err(Failure::Late);
+        };
+        if let Some(held) = self.held() {
+            return Ok(held);
+        }
+        let connection = connect(place, entry, deadline).await?;
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.number += 1;
+        held.connection = Some(connection.clone());
+        Ok((connection, held.number))
+    }
+
+    fn held(&self) -> Option<(MultiplexedConnection, u64)> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.connection.clone().map(|connection| (connection, held.number))
+    }
+
+    /// Gives up a connection that failed, unless somebody has opened the next one already.
+    fn cut(&self, number: u64) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.number == number {
+            held.connection = None;
+        }
+    }
+
+    fn cut_any(&self) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).connection = None;
+    }
+}
+
+/// Opens a connection; it lives at home, so that it outlives whoever needed it first.
+pub(super) async fn connect(
+    place: &Place,
+    entry: &Entry,
+    deadline: Instant,
+) -> Result<MultiplexedConnection, Failure> {
+    let client = client(place, entry).map_err(Failure::Broken)?;
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(deadline.saturating_duration_since(Instant::now())))
+        .set_response_timeout(None);
+    let opening =
+        entry.home.spawn(async move { client.get_multiplexed_async_connection_with_config(&config).await });
+    match timeout_at(deadline.into(), opening).await {
+        Ok(Ok(Ok(connection))) => Ok(connection),
+        Ok(Ok(Err(error))) if error.is_timeout() => Err(Failure::Late),
+        Ok(Ok(Err(error))) => Err(Failure::Broken(error)),
+        Ok(Err(_)) => Err(Failure::Broken((::redis::ErrorKind::Io, "linkgate is shutting down").into())),
+        Err(_) => Err(Failure::Late),
+    }
+}
+
+fn client(place: &Place, entry: &Entry) -> Result<Client, RedisError> {
+    let address = match place {
+        Place::Unix(path) => ConnectionAddr::Unix(path.clone()),
+        Place::Tcp(host, port) if entry.tls => {
+            ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure: false, tls_params: None }
+        }
+        Place::Tcp(host, port) => ConnectionAddr::Tcp(host.clone(), *port),
+    };
+    let mut login = RedisConnectionInfo::default()
+        .set_db(entry.database)
+        .set_protocol(ProtocolVersion::RESP2)
+        // A server that is older, or a user that may do little, would refuse it.
+        .set_skip_set_lib_name();
+    if let Some(password) = &entry.password {
+        login = login.set_password(password.expose());
+        if !entry.user.is_empty() {
+            login = login.set_username(&entry.user);
+        }
+    }
+    let info = address
+        .into_connection_info()?
+        .set_redis_settings(login)
+        .set_tcp_settings(TcpSettings::default().set_nodelay(true));
+    if entry.tls {
+        return Client::build_with_tls(
+            info,
+            TlsCertificates { client_tls: None, root_cert: entry.ca.clone() },
+        );
+    }
+    Client::open(info)
+}
+
+/// An owned share, for tasks of their own.
+pub(super) type Shared = Arc<Server>;
