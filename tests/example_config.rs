@@ -17,8 +17,12 @@ fn the_example_is_a_configuration_as_it_is() {
     assert_eq!(loaded.sites.len(), 1);
 }
 
-/// The example with every commented key taken as written; files that it names are made.
-fn switched_on(folder: &Path) -> String {
+/// The kinds of store: one at a time can be switched on.
+const KINDS: &[&str] = &["sqlite", "redis", "http"];
+
+/// The example with every commented key taken as written, but for those of other kinds of store; files that it names
+/// are made.
+fn switched_on(folder: &Path, kind: &str) -> String {
     for file in [
         "people.txt",
         "logo.svg",
@@ -30,6 +34,8 @@ fn switched_on(folder: &Path) -> String {
         "app-ca.pem",
         "client.pem",
         "client.key",
+        "redis-ca.pem",
+        "service-ca.pem",
     ] {
         fs::write(folder.join(file), "someone@example.com\n").unwrap();
     }
@@ -42,20 +48,35 @@ fn switched_on(folder: &Path) -> String {
         "wiki-fallback.password",
         "photos.password",
         "share.password",
+        "store.password",
+        "store.token",
     ] {
         let path = folder.join(file);
         fs::write(&path, format!("{:A<43}", file.replace('.', "_"))).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
-    fs::create_dir(folder.join("pages")).unwrap();
+    fs::create_dir_all(folder.join("pages")).unwrap();
+    let mut of_another_kind = false;
     let on: Vec<String> = EXAMPLE
         .lines()
+        .filter(|line| {
+            if let Some(other) = line.strip_prefix("#kind = ") {
+                of_another_kind = other != format!("{kind:?}");
+            } else if line.starts_with("#[") {
+                of_another_kind = false;
+            }
+            !of_another_kind
+        })
         .map(|line| match line.strip_prefix('#') {
             Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => rest.to_owned(),
             _ => line.to_owned(),
         })
         // Either a secret or its file.
-        .filter(|line| !line.starts_with("password = ") && !line.starts_with("secret = "))
+        .filter(|line| {
+            !line.starts_with("password = ")
+                && !line.starts_with("token = ")
+                && !line.starts_with("secret = ")
+        })
         .collect();
     on.join("\n").replace("/etc/linkgate/", &format!("{}/", folder.display())).replace(
         "listen = [\"http://127.0.0.1:8080\"]",
@@ -66,9 +87,14 @@ fn switched_on(folder: &Path) -> String {
 #[test]
 fn every_commented_line_of_the_example_is_right_and_every_key_is_read() {
     let folder = tempfile::tempdir().unwrap();
-    let text = switched_on(folder.path());
-    let (_, asked) = config::load_text(&text, &folder.path().join("config.toml"), &Environment::default())
-        .unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let mut asked = BTreeSet::new();
+    for kind in KINDS {
+        let text = switched_on(folder.path(), kind);
+        let read = config::load_text(&text, &folder.path().join("config.toml"), &Environment::default());
+        let (loaded, these) = read.unwrap_or_else(|mistakes| panic!("{kind}: {mistakes}"));
+        assert_eq!(format!("{:?}", loaded.store).to_lowercase().split([' ', '(']).next(), Some(*kind));
+        asked.extend(these);
+    }
     let unread: Vec<String> = config::all_keys()
         .into_iter()
         .filter(|(_, kind)| !matches!(kind, Kind::Later))

@@ -352,6 +352,8 @@ pub enum Store {
         #[arg(long)]
         other_secret: bool,
     },
+    /// Make this linkgate the one that writes to the token service (kind = "http"), when the one before is gone
+    Claim,
 }
 
 /// Completions.

@@ -18,6 +18,7 @@ use crate::policy::Target;
 use crate::policy::Upstream;
 use crate::policy::UpstreamHost;
 use crate::proxy;
+use crate::store::Settings;
 
 /// Asks the judge, with the people of the store where there is one.
 pub async fn run(loaded: &Loaded, asked: &Explain) -> Result<(), Failure> {
@@ -30,7 +31,7 @@ pub async fn run(loaded: &Loaded, asked: &Explain) -> Result<(), Failure> {
     let sites = loaded.judge_sites();
     let mut stored: Option<Profile> = None;
     if let (Some(email), Some(host)) = (&person, sites.by_host(&target.host))
-        && loaded.store.exists()
+        && is_there(&loaded.store)
     {
         let people = Workbench::open(loaded)?.store.list_users(Some(&host.site.name)).await?;
         stored = people.into_iter().map(|(_, profile)| profile).find(|profile| profile.email == *email);
@@ -44,6 +45,15 @@ pub async fn run(loaded: &Loaded, asked: &Explain) -> Result<(), Failure> {
     }
     let lines: Vec<String> = rows.iter().map(|(name, value)| format!("{name:<9} {value}")).collect();
     output::line(&lines.join("\n"))
+}
+
+/// Asking must not make a store.
+fn is_there(store: &Settings) -> bool {
+    match store {
+        Settings::Sqlite { path } => path.exists(),
+        Settings::Http(http) => http.path.exists(),
+        Settings::Redis(_) => true,
+    }
 }
 
 fn rows(judged: &Judged, target: &Target) -> Vec<(&'static str, String)> {

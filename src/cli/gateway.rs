@@ -172,7 +172,7 @@ fn fixed(loaded: &Loaded) -> Vec<(&'static str, String)> {
     vec![
         ("listen", format!("{:?}", loaded.listen)),
         ("state_dir", loaded.state_dir.display().to_string()),
-        ("store.path", loaded.store.display().to_string()),
+        ("store", format!("{:?}", loaded.store)),
         ("workers", format!("{:?}", loaded.workers)),
         ("drain", format!("{:?}", loaded.drain)),
         ("monitor.listen", format!("{:?}", loaded.monitor)),

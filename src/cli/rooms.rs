@@ -33,7 +33,7 @@ pub fn masters(loaded: &Loaded, random: &Random) -> Result<Vec<MasterSecret>, St
 
 /// The store's settings.
 pub fn store(loaded: &Loaded) -> store::Settings {
-    store::Settings::Sqlite { path: loaded.store.clone() }
+    loaded.store.clone()
 }
 
 /// Peers as the rooms name them.

@@ -15,6 +15,12 @@ pub async fn run(loaded: &Loaded, asked: &Store) -> Result<(), Failure> {
         Store::Cleanup { json } => cleanup(loaded, *json).await,
         Store::Export { file } => moving::export(loaded, file).await,
         Store::Import { file, other_secret } => moving::import(loaded, file, *other_secret).await,
+        Store::Claim => {
+            let bench = Workbench::open(loaded)?;
+            bench.store.claim().await?;
+            bench.note("store.claimed", "", None, String::new()).await?;
+            output::line("claimed: this linkgate writes to the token service from now on")
+        }
     }
 }
 

@@ -242,30 +242,6 @@ fn pair(reader: &Reader<'_>) -> Option<(PathBuf, PathBuf)> {
     }
 }
 
-/// `[store]`.
-pub fn store(root: &Reader<'_>, state_dir: &std::path::Path) -> PathBuf {
-    let empty = Table::default();
-    let reader = Reader::new(root.table("store").unwrap_or(&empty), "store", root.log);
-    match reader.text("kind") {
-        None | Some("sqlite") => {}
-        Some(kind @ ("redis" | "http")) => {
-            let what = format!("the store {kind:?} comes with a later version");
-            reader.wrong("kind", what, "leave it out: the store is SQLite then");
-        }
-        Some(kind) => {
-            reader.wrong("kind", format!("{kind:?} is no store"), "write \"sqlite\", or leave it out");
-        }
-    }
-    match reader.text("path") {
-        Some("") => {
-            reader.wrong("path", "this is empty", "name a file, or leave it out: linkgate.db in state_dir");
-            state_dir.join("linkgate.db")
-        }
-        Some(path) => root.log.path(path),
-        None => state_dir.join("linkgate.db"),
-    }
-}
-
 /// `[monitor]`; off when `listen = ""`.
 pub fn monitor(root: &Reader<'_>, listen: &[Listen]) -> Option<SocketAddr> {
     let default = SocketAddr::from((Ipv4Addr::LOCALHOST, 9080));

@@ -16,6 +16,7 @@ mod secrets;
 mod settings;
 mod signing_in;
 mod site;
+mod store;
 mod tree;
 mod upstream;
 pub mod values;
@@ -32,6 +33,7 @@ use self::tree::Table;
 use crate::policy::Sites;
 use crate::random::Random;
 use crate::secret::Secret;
+use crate::store::Settings;
 
 pub use self::environment::Environment;
 pub use self::expect::{Judged, judge, parse_request};
@@ -155,13 +157,15 @@ fn whole(root: &Reader<'_>, file: &Path) -> Loaded {
             Vec::new()
         }
     };
+    let master = general::master(root, &state_dir);
+    let shared_secret = master.given.is_some() || root.has("secret") || root.has("secret_file");
     let loaded = Loaded {
         file: file.to_owned(),
-        master: general::master(root, &state_dir),
+        master,
         drain: general::drain(root),
         workers,
         tls: general::tls(root, &listen),
-        store: general::store(root, &state_dir),
+        store: store::store(root, &state_dir, shared_secret),
         monitor: general::monitor(root, &listen),
         log: general::log(root),
         limits: general::limits(&limits),
@@ -273,12 +277,17 @@ impl Loaded {
                 ))
             };
         }
-        if self.store.exists() {
+        let file = match &self.store {
+            Settings::Sqlite { path } => Some(path),
+            Settings::Http(http) => Some(&http.path),
+            Settings::Redis(_) => None,
+        };
+        if let Some(store) = file.filter(|file| file.exists()) {
             // A new secret would quietly end every session and link, and unseal no letter.
             return Err(format!(
                 "{} is missing, though {} exists; restore it from a backup, or remove both to begin anew",
                 path.display(),
-                self.store.display()
+                store.display()
             ));
         }
         self.make_state_dir()?;

@@ -14,6 +14,7 @@ use crate::login::SessionSettings;
 use crate::policy::Site;
 use crate::secret::Secret;
 use crate::serve::Listen;
+use crate::store::Settings;
 
 /// A whole configuration, free of mistakes.
 #[derive(Clone, Debug)]
@@ -38,8 +39,8 @@ pub struct Loaded {
     pub workers: Option<usize>,
     /// Certificates; `None`: no https listener.
     pub tls: Option<Tls>,
-    /// The SQLite file.
-    pub store: PathBuf,
+    /// Where records are kept.
+    pub store: Settings,
     /// Health and metrics; `None`: switched off.
     pub monitor: Option<SocketAddr>,
     /// What is logged and how.

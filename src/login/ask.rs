@@ -53,7 +53,7 @@ pub(super) async fn post(call: Call, sent: Sent) -> Result<Response, Problem> {
         let page = door::Form { return_to: &return_to, email: &shown, error: "bad-address", note: "" };
         return page.draw(&call, StatusCode::UNPROCESSABLE_ENTITY);
     };
-    if !limits::client_may(&call, "ask", call.visitor.site.limits.ask_per_client) {
+    if !limits::client_may(&call, "ask", call.visitor.site.limits.ask_per_client).await? {
         let page = door::Form { return_to: &return_to, email: email.as_str(), error: "try-later", note: "" };
         return page.draw(&call, StatusCode::TOO_MANY_REQUESTS);
     }
@@ -65,7 +65,7 @@ pub(super) async fn post(call: Call, sent: Sent) -> Result<Response, Problem> {
 async fn program(call: &Call, sent: &Sent) -> Result<Response, Problem> {
     let email = EmailAddress::parse(sent.fields.get("email").unwrap_or_default())
         .map_err(|_| Problem::BadAddress("Send one address as \"email\", such as name@example.com."))?;
-    if !limits::client_may(call, "ask", call.visitor.site.limits.ask_per_client) {
+    if !limits::client_may(call, "ask", call.visitor.site.limits.ask_per_client).await? {
         return Err(Problem::TooMany);
     }
     let return_to = call.return_to(sent.fields.get("return_to"));
@@ -92,7 +92,7 @@ async fn again(call: &Call, text: &str, nonce: Nonce) -> Result<Response, Proble
         token::Fault::Foreign => kind("foreign"),
         token::Fault::Invalid => kind("invalid"),
     })?;
-    if !limits::client_may(call, "ask", site.limits.ask_per_client) {
+    if !limits::client_may(call, "ask", site.limits.ask_per_client).await? {
         return Err(Problem::TooMany);
     }
     if !sends_letters(call) {
@@ -128,7 +128,7 @@ async fn send(call: &Call, email: &EmailAddress, return_to: &str, nonce: &Nonce)
     let parts = &call.login.parts;
     let site = &call.visitor.site;
     let known = call.admitted(email).is_some() & sends_letters(call);
-    let may = limits::letter_may(call, email, nonce, known);
+    let may = limits::letter_may(call, email, nonce, known).await?;
     let live = parts.store.live_code(call.site(), nonce.hash(), email).await?;
     let seed = live.unwrap_or_else(|| parts.random.bytes());
     let wish = link::Wish {

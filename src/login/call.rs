@@ -21,7 +21,8 @@ use super::Navigation;
 use super::Visitor;
 use super::errors::Problem;
 use super::frame::Frame;
-use super::limits::client_may;
+use super::limits::client_buckets;
+use super::limits::spend;
 use super::nonce::KEPT;
 use super::nonce::Nonce;
 use super::nonce_of;
@@ -163,17 +164,25 @@ impl Call {
     /// not fill the disk.
     pub(super) fn audit_sparingly(&self, what: &str, email: &str, detail: &str) {
         const LINES: Quota = Quota { count: 60, per: Duration::from_hours(1) };
-        if client_may(self, "audit", LINES) {
-            self.audit(what, email, detail);
-        }
+        let buckets = client_buckets(self, "audit", LINES);
+        self.write_audit(what, email, detail, buckets);
     }
 
     /// Writes the audit without waiting; what cannot be written is logged without its contents.
     pub(super) fn audit(&self, what: &str, email: &str, detail: &str) {
+        self.write_audit(what, email, detail, Vec::new());
+    }
+
+    fn write_audit(&self, what: &str, email: &str, detail: &str, buckets: Vec<(String, Quota)>) {
         let event = self.event(what, email, detail);
         let store = self.login.parts.store.clone();
         tokio::spawn(async move {
-            if let Err(error) = store.audit(event).await {
+            let written = match spend(&store, buckets).await {
+                Ok(true) => store.audit(event).await,
+                Ok(false) => Ok(()),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = written {
                 tracing::error!(%error, "the audit could not be written");
             }
         });

@@ -136,7 +136,7 @@ pub(super) async fn onward(
         return form.draw(call, StatusCode::OK);
     };
     let parts = &call.login.parts;
-    if !parts.store.spend(&format!("ticket {id}"), TICKETS) {
+    if !parts.store.spend(&format!("ticket {id}"), TICKETS).await? {
         return Err(Problem::Loop);
     }
     // The generation goes along inside the ticket's hash: signing out everywhere voids tickets under way.

@@ -7,33 +7,57 @@ use super::call::Call;
 use super::nonce::Nonce;
 use crate::identity::EmailAddress;
 use crate::store::Quota;
+use crate::store::Store;
+use crate::store::StoreError;
 
 /// Whether this client may do `what` once more. IPv6 counts by /64, four times that by /56, sixteen times by /48.
-pub(super) fn client_may(call: &Call, what: &str, quota: Quota) -> bool {
-    let store = &call.login.parts.store;
+pub(super) async fn client_may(call: &Call, what: &str, quota: Quota) -> Result<bool, StoreError> {
+    spend(&call.login.parts.store, client_buckets(call, what, quota)).await
+}
+
+/// What [`client_may`] spends from.
+pub(super) fn client_buckets(call: &Call, what: &str, quota: Quota) -> Vec<(String, Quota)> {
     let site = call.site();
-    networks(call.visitor.client).into_iter().flatten().all(|(network, factor)| {
+    let bucket = |(network, factor): (String, u32)| {
         let quota = Quota { count: quota.count.saturating_mul(factor), per: quota.per };
-        store.spend(&format!("{what} {site} client {network}"), quota)
-    })
+        (format!("{what} {site} client {network}"), quota)
+    };
+    networks(call.visitor.client).into_iter().flatten().map(bucket).collect()
+}
+
+/// Takes one from each, until one is empty.
+pub(super) async fn spend(store: &Store, buckets: Vec<(String, Quota)>) -> Result<bool, StoreError> {
+    for (bucket, quota) in buckets {
+        if !store.spend(&bucket, quota).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether one more letter to this address is within the limits. A browser that has signed in as that address has a
 /// bucket of its own, which nobody else can empty. An address counts without its `+tag`, so its tags count together.
 /// Domain and site are counted for letters that are sent only: asking for strangers must not use them up.
-pub(super) fn letter_may(call: &Call, email: &EmailAddress, nonce: &Nonce, admitted: bool) -> bool {
+pub(super) async fn letter_may(
+    call: &Call,
+    email: &EmailAddress,
+    nonce: &Nonce,
+    admitted: bool,
+) -> Result<bool, StoreError> {
     let store = &call.login.parts.store;
     let limits = &call.visitor.site.limits;
     let site = call.site();
     if nonce.knows(&call.keys, site, email, call.now) {
         let browser = hex(&nonce.hash());
-        return store.spend(&format!("ask {site} familiar {browser} {email}"), limits.ask_per_address)
-            && admitted;
+        let bucket = format!("ask {site} familiar {browser} {email}");
+        return Ok(store.spend(&bucket, limits.ask_per_address).await? && admitted);
     }
-    store.spend(&format!("ask {site} address {}", email.untagged()), limits.ask_per_address)
+    let address = format!("ask {site} address {}", email.untagged());
+    let domain = format!("ask {site} domain {}", email.domain());
+    Ok(store.spend(&address, limits.ask_per_address).await?
         && admitted
-        && store.spend(&format!("ask {site} domain {}", email.domain()), limits.ask_per_domain)
-        && store.spend(&format!("ask {site} all"), limits.ask_per_site)
+        && store.spend(&domain, limits.ask_per_domain).await?
+        && store.spend(&format!("ask {site} all"), limits.ask_per_site).await?)
 }
 
 /// Lower-case hexadecimal, for names of buckets.

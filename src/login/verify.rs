@@ -162,7 +162,7 @@ async fn program(call: &Call, fields: &Fields) -> Result<Response, Problem> {
             Typed::Off => return Err(Problem::TooMany),
         }
     }
-    if !limits::client_may(call, "redeem", call.visitor.site.limits.redeem_per_client) {
+    if !limits::client_may(call, "redeem", call.visitor.site.limits.redeem_per_client).await? {
         return Err(Problem::TooMany);
     }
     let entry = Entry { nonce: None, program: true, to: String::new() };
@@ -197,7 +197,7 @@ async fn open(call: &Call, fields: &Fields, nonce: Option<&Nonce>) -> Result<Ope
 
 /// Lets in, by whatever was proved before.
 async fn enter(call: &Call, opened: Opened, nonce: Option<Nonce>) -> Result<Response, Problem> {
-    if !limits::client_may(call, "redeem", call.visitor.site.limits.redeem_per_client) {
+    if !limits::client_may(call, "redeem", call.visitor.site.limits.redeem_per_client).await? {
         return Err(Problem::TooMany);
     }
     let entry = Entry { nonce, program: false, to: destination(call, &opened.record, opened.bound) };
@@ -311,7 +311,7 @@ async fn typed_address(call: &Call, opened: &Opened, typed: &str) -> Result<Type
     if way(call, &opened.record) != OtherBrowser::TypeAddress {
         return Ok(Typed::NotHere);
     }
-    if !limits::client_may(call, "address", call.visitor.site.limits.redeem_per_client) {
+    if !limits::client_may(call, "address", call.visitor.site.limits.redeem_per_client).await? {
         return Err(Problem::TooMany);
     }
     // What is no address at all is a slip of the fingers: not counted, because nothing was guessed.
@@ -367,15 +367,15 @@ async fn try_code(
     program: bool,
 ) -> Result<Tried, Problem> {
     let Some(code) = Code::parse(typed) else { return Ok(Tried::Wrong) };
-    if !limits::client_may(call, "redeem", call.visitor.site.limits.redeem_per_client) {
+    if !limits::client_may(call, "redeem", call.visitor.site.limits.redeem_per_client).await? {
         return Err(Problem::TooMany);
     }
     let store = &call.login.parts.store;
     let asked_at = nonce.waiting.as_ref().map_or(0, |waiting| waiting.asked_at.millis());
     let browser = format!("code {} {} {asked_at}", call.site(), limits::hex(&nonce.hash()));
     let address = format!("code {} address {shown}", call.site());
-    if !store.spend(&browser, Quota { count: CODE_TRIES, per: DAY })
-        || !store.spend(&address, Quota { count: CODE_FAILURES_A_DAY, per: DAY })
+    if !store.spend(&browser, Quota { count: CODE_TRIES, per: DAY }).await?
+        || !store.spend(&address, Quota { count: CODE_FAILURES_A_DAY, per: DAY }).await?
     {
         return Ok(Tried::Off);
     }

@@ -30,6 +30,7 @@ use tokio::sync::{Notify, mpsc};
 
 pub use error::StoreError;
 pub use http::ServiceAddress;
+pub use redis::check_url as check_redis_url;
 pub use settings::{HttpSettings, RedisSettings, Replicas, Settings};
 pub use types::{
     ADDRESS_TRIES, AddressTry, AuditEvent, AuditFilter, CODE_FAILURES_A_DAY, CODE_TRIES, CodeRedeemed,
@@ -91,10 +92,16 @@ impl Store {
         }
     }
 
-    /// Takes one from a bucket, if the quota has one left. In memory, of this process alone; never waits.
-    #[must_use]
-    pub fn spend(&self, bucket: &str, quota: Quota) -> bool {
-        self.limits.spend(bucket, quota, self.clock.now())
+    /// Takes one from a bucket, if the quota has one left. SQLite: in memory, of this process alone. Redis: shared by
+    /// all who use it.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`]: nobody knows what is left, so nothing may be done that the quota is about.
+    pub async fn spend(&self, bucket: &str, quota: Quota) -> Result<bool, StoreError> {
+        match &self.backend {
+            Backend::Sqlite(_) | Backend::Http(_) => Ok(self.limits.spend(bucket, quota, self.clock.now())),
+            Backend::Redis(_) => Ok(self.limits.spend(bucket, quota, self.clock.now())),
+        }
     }
 
     /// Removes what is of no more use to anybody. Runs at start and after each new link by itself; call it hourly.

@@ -27,13 +27,6 @@ const BAD: &[Bad] = &[
     ),
     (
         "",
-        "",
-        "[store]\nkind = \"redis\"",
-        "c.toml:11:8: store.kind: the store \"redis\" comes with a later",
-        "SQLite",
-    ),
-    (
-        "",
         "[[site.app]]\nhost = \"b.example.com\"\naccept = [\"session\", \"basic\"]",
         "",
         "c.toml:11:22: site.app.accept: \"basic\" comes",

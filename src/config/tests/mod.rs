@@ -5,6 +5,7 @@ mod forwarding;
 mod mistakes;
 mod places;
 mod secrets;
+mod store;
 
 use std::path::Path;
 

@@ -8,9 +8,19 @@ use std::time::Duration;
 use super::Redis;
 use super::connection::Ask;
 use crate::clock::Timestamp;
-use crate::store::{LeasedLetter, LetterRecord, StoreError};
+use crate::store::{LeasedLetter, LetterRecord, NewLetter, StoreError};
 
 impl Redis {
+    /// What finds a letter, written before the letter.
+    pub(super) fn letter_indexes(
+        &self,
+        _token_hash: &[u8; 32],
+        _letter: &NewLetter,
+        _now: Timestamp,
+    ) -> Vec<Ask> {
+        Vec::new()
+    }
+
     pub(in crate::store) async fn lease_letters(
         &self,
         _most: u32,

@@ -1,80 +1,316 @@
-//! links
+//! Links: kept, looked at, redeemed, revoked. A link and its letter are one HASH, and every change of a link is one script
+//! on it. Who may redeem, and from which browser, is the caller's to judge.
+
+use std::time::Duration;
+
+use ::redis::Value;
 
 use super::Redis;
+use super::bytes;
+use super::codes;
 use super::connection::Ask;
+use super::keys::Index;
+use super::records::{self, Link, SHOWN};
+use super::values::{self, answered};
+use super::walk;
 use crate::identity::EmailAddress;
 use crate::store::{
-    AddressTry, LinkFilter, LinkRecord, NewLetter, NewLink, Redeemed, Redeemer, StoreError, Which,
+    ADDRESS_TRIES, AddressTry, LinkFilter, LinkRecord, LinkState, MadeBy, NewLetter, NewLink, Redeemed,
+    Redeemer, StoreError, Which,
 };
 
+/// Names live longer than what they name, however far the clocks are apart.
+const SLACK: Duration = Duration::from_hours(24);
+
 impl Redis {
+    /// Commit point: the link's HASH, which holds the letter too. Name and indexes before it point to nothing as yet.
     pub(in crate::store) async fn put_link(
         &self,
-        _link: NewLink,
-        _letter: Option<NewLetter>,
+        link: NewLink,
+        letter: Option<NewLetter>,
     ) -> Result<(), StoreError> {
-        self.connection.ask(Ask::one("", ::redis::cmd("PING"))).await?;
-        Err(StoreError::Invalid("put_link is not there yet".to_owned()))
+        let this = self.clone();
+        self.begun(async move { this.keep(&link, letter.as_ref()).await }).await
+    }
+
+    async fn keep(&self, link: &NewLink, letter: Option<&NewLetter>) -> Result<(), StoreError> {
+        let name = self.keys.link_name(&link.id);
+        let asks = vec![self.ask_fence(), self.name(&name, link, true), self.ask_tries(link)];
+        let mut answers = self.connection.ask_all(asks).await?.into_iter();
+        let mut answer = || answers.next().unwrap_or_default();
+        let (now, fence) = self.read_fence(answer())?;
+        let named = answer().pop().unwrap_or_default();
+        let tries = values::count(&answer().pop().unwrap_or_default())?;
+        if named == Value::Nil {
+            let mut holder = ::redis::cmd("GET");
+            holder.arg(&name);
+            let holder = values::bytes(self.run(Ask::one(&name, holder)).await?)?;
+            if holder.is_some_and(|holder| holder != link.token_hash) {
+                return Err(taken());
+            }
+        }
+        let until = Self::kept_until(link.expires_at);
+        let hash = &link.token_hash;
+        let look_at = until.or(Some(now + SHOWN));
+        let mut indexes = vec![
+            Self::large_index(&self.keys.index_of(Index::Links, hash), hash, look_at),
+            self.small_index(self.keys.of_person(&link.email, Index::Links), hash, until),
+        ];
+        if let Some(nonce_hash) = &link.nonce_hash {
+            indexes.push(self.small_index(self.keys.of_browser(nonce_hash), hash, until));
+        }
+        if let Some(letter) = letter {
+            indexes.push(self.name(&self.keys.letter_name(&letter.id), link, false));
+            indexes.extend(self.letter_indexes(hash, letter, now));
+        }
+        self.connection.ask_all(indexes).await?;
+
+        let mut arguments = vec![
+            link.id.as_bytes().to_vec(),
+            bytes(SHOWN.as_millis()),
+            link.expires_at.map(|end| bytes(end.millis())).unwrap_or_default(),
+        ];
+        let tries = u32::try_from(tries).unwrap_or(u32::MAX);
+        arguments.extend(records::of_link(link, letter, fence, tries));
+        let put = self.run(self.script(&self.scripts.put_link, &[self.keys.link(hash)], arguments)).await?;
+        if put != Value::Int(1) {
+            return Err(taken());
+        }
+        if letter.is_some() {
+            self.bell.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Points a public name to the link.
+    fn name(&self, key: &str, link: &NewLink, only_if_free: bool) -> Ask {
+        let mut command = ::redis::cmd("SET");
+        command.arg(key).arg(&link.token_hash);
+        if let Some(until) = Self::kept_until(link.expires_at) {
+            let left = (until + SLACK).since(self.clock.now()).max(SLACK);
+            command.arg("PX").arg(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+        }
+        if only_if_free {
+            command.arg("NX");
+        }
+        Ask::one(key, command)
+    }
+
+    /// Wrong tries that the link's code has behind it already.
+    fn ask_tries(&self, link: &NewLink) -> Ask {
+        let key = self.keys.codes(&link.nonce_hash.unwrap_or_default());
+        let mut command = ::redis::cmd("HGET");
+        command.arg(&key).arg(codes::tries(&codes::code(&link.site, &link.email, &link.code_seed, &link.id)));
+        Ask::one(&key, command)
     }
 
     pub(in crate::store) async fn peek_link(
         &self,
-        _token_hash: [u8; 32],
+        token_hash: [u8; 32],
     ) -> Result<Option<LinkRecord>, StoreError> {
-        self.connection.ask(Ask::one("", ::redis::cmd("PING"))).await?;
-        Err(StoreError::Invalid("peek_link is not there yet".to_owned()))
+        let (_, _, links) = self.links(&[token_hash]).await?;
+        Ok(links.into_iter().next().map(|link| link.record))
     }
 
+    /// Commit point: the link's HASH, which notes the session that won; replicas confirm it. The session is written
+    /// before, and counts from then on.
     pub(in crate::store) async fn redeem(
         &self,
-        _token_hash: [u8; 32],
-        _by: Redeemer,
+        token_hash: [u8; 32],
+        by: Redeemer,
     ) -> Result<Redeemed, StoreError> {
-        self.connection.ask(Ask::one("", ::redis::cmd("PING"))).await?;
-        Err(StoreError::Invalid("redeem is not there yet".to_owned()))
+        let this = self.clone();
+        self.begun(async move { this.spend(token_hash, &by).await }).await
     }
 
+    pub(super) async fn spend(&self, token_hash: [u8; 32], by: &Redeemer) -> Result<Redeemed, StoreError> {
+        let (now, fence, links) = self.links(&[token_hash]).await?;
+        let Some(link) = links.into_iter().next() else { return Ok(Redeemed::Unknown) };
+        match link.record.state(now) {
+            LinkState::Revoked => return Ok(Redeemed::Revoked(link.record)),
+            LinkState::Used => return Ok(Redeemed::Used(link.record)),
+            LinkState::Expired => return Ok(Redeemed::Expired(link.record)),
+            LinkState::Active => self.begin_session(&link.record, by, fence).await?,
+        }
+        let arguments = vec![by.session.bytes().to_vec(), bytes(fence), bytes(SHOWN.as_millis())];
+        let ask = self.script(&self.scripts.redeem, &[self.keys.link(&token_hash)], arguments);
+        let (answer, sure) = self.run_surely(&ask).await?;
+        let mut answer = values::list(answer)?.into_iter();
+        let state = values::text(answer.next().unwrap_or_default())?;
+        let link = match answer.next() {
+            Some(fields) => Link::read(token_hash, fields)?.map(|link| link.judged(fence, now).record),
+            None => None,
+        };
+        if state != "redeemed" {
+            self.forget_session(by.session);
+        }
+        match (state.as_str(), link) {
+            ("redeemed", Some(link)) if sure => {
+                self.settle(by.session, token_hash, by.ends, link.site.clone()).await;
+                Ok(Redeemed::Redeemed(link))
+            }
+            ("redeemed", Some(_)) => Err(StoreError::Away(
+                "Redis: no replica has confirmed in time, so that nobody is let in".to_owned(),
+            )),
+            ("revoked", Some(link)) => Ok(Redeemed::Revoked(link)),
+            ("used", Some(link)) => Ok(Redeemed::Used(link)),
+            ("expired", Some(link)) => Ok(Redeemed::Expired(link)),
+            ("unknown", _) => Ok(Redeemed::Unknown),
+            _ => Err(answered(&Value::Nil)),
+        }
+    }
+
+    /// Commit point: the link's HASH.
     pub(in crate::store) async fn try_address(
         &self,
-        _token_hash: [u8; 32],
-        _typed: &EmailAddress,
+        token_hash: [u8; 32],
+        typed: &EmailAddress,
     ) -> Result<AddressTry, StoreError> {
-        self.connection.ask(Ask::one("", ::redis::cmd("PING"))).await?;
-        Err(StoreError::Invalid("try_address is not there yet".to_owned()))
+        let (what, tries) = self.count_address(token_hash, typed.as_str()).await?;
+        match what.as_str() {
+            "right" => Ok(AddressTry::Right),
+            "wrong" => Ok(AddressTry::Wrong { left: ADDRESS_TRIES.saturating_sub(tries) }),
+            "off" => Ok(AddressTry::Off),
+            _ => Err(answered(&Value::Nil)),
+        }
     }
 
-    pub(in crate::store) async fn wrong_address(&self, _token_hash: [u8; 32]) -> Result<u32, StoreError> {
-        self.connection.ask(Ask::one("", ::redis::cmd("PING"))).await?;
-        Err(StoreError::Invalid("wrong_address is not there yet".to_owned()))
+    /// Commit point: the link's HASH.
+    pub(in crate::store) async fn wrong_address(&self, token_hash: [u8; 32]) -> Result<u32, StoreError> {
+        Ok(self.count_address(token_hash, "").await?.1)
     }
 
+    async fn count_address(&self, token_hash: [u8; 32], typed: &str) -> Result<(String, u32), StoreError> {
+        let arguments = vec![typed.as_bytes().to_vec(), bytes(ADDRESS_TRIES)];
+        let ask = self.script(&self.scripts.try_address, &[self.keys.link(&token_hash)], arguments);
+        let this = self.clone();
+        let mut answer = values::list(self.begun(async move { this.run(ask).await }).await?)?.into_iter();
+        let what = values::text(answer.next().unwrap_or_default())?;
+        let tries = values::count(&answer.next().unwrap_or_default())?;
+        Ok((what, u32::try_from(tries).unwrap_or(u32::MAX)))
+    }
+
+    /// Commit point: the link's HASH.
     pub(in crate::store) async fn again_once(
         &self,
-        _token_hash: [u8; 32],
+        token_hash: [u8; 32],
     ) -> Result<Option<LinkRecord>, StoreError> {
-        self.connection.ask(Ask::one("", ::redis::cmd("PING"))).await?;
-        Err(StoreError::Invalid("again_once is not there yet".to_owned()))
-    }
-
-    pub(in crate::store) async fn list_links(
-        &self,
-        _filter: LinkFilter,
-    ) -> Result<Vec<LinkRecord>, StoreError> {
-        self.connection.ask(Ask::one("", ::redis::cmd("PING"))).await?;
-        Err(StoreError::Invalid("list_links is not there yet".to_owned()))
-    }
-
-    pub(in crate::store) async fn revoke_links(&self, _which: Which) -> Result<u64, StoreError> {
-        self.connection.ask(Ask::one("", ::redis::cmd("PING"))).await?;
-        Err(StoreError::Invalid("revoke_links is not there yet".to_owned()))
+        let this = self.clone();
+        let again = async move {
+            let (_, fence) = this.read_fence(this.connection.ask(this.ask_fence()).await?)?;
+            let ask = this.script(&this.scripts.again, &[this.keys.link(&token_hash)], vec![bytes(fence)]);
+            let answer = this.run(ask).await?;
+            Ok(Link::read(token_hash, answer)?.map(|link| link.record))
+        };
+        self.begun(again).await
     }
 
     pub(in crate::store) async fn asked(
         &self,
-        _site: &str,
-        _nonce_hash: [u8; 32],
+        site: &str,
+        nonce_hash: [u8; 32],
     ) -> Result<Option<LinkRecord>, StoreError> {
-        self.connection.ask(Ask::one("", ::redis::cmd("PING"))).await?;
-        Err(StoreError::Invalid("asked is not there yet".to_owned()))
+        let (_, links) = self.of_browser(nonce_hash).await?;
+        let mut asked = links.into_iter().map(|link| link.record);
+        Ok(asked.find(|link| link.site == site && link.made_by == MadeBy::Asked))
     }
+
+    /// What a browser asked for, newest first.
+    pub(super) async fn of_browser(
+        &self,
+        nonce_hash: [u8; 32],
+    ) -> Result<(crate::clock::Timestamp, Vec<Link>), StoreError> {
+        let members = self.members_of(vec![self.keys.of_browser(&nonce_hash)]).await?;
+        let (now, _, mut links) = self.links(&walk::hashes(members)?).await?;
+        Link::newest_first(&mut links);
+        Ok((now, links))
+    }
+
+    pub(in crate::store) async fn list_links(
+        &self,
+        filter: LinkFilter,
+    ) -> Result<Vec<LinkRecord>, StoreError> {
+        let members = self.members(Index::Links, filter.email.as_ref()).await?;
+        let (now, _, mut links) = self.links(&walk::hashes(members)?).await?;
+        links.retain(|Link { record, .. }| {
+            filter.site.as_ref().is_none_or(|site| *site == record.site)
+                && filter.email.as_ref().is_none_or(|email| *email == record.email)
+                && filter.state.is_none_or(|state| record.state(now) == state)
+        });
+        Link::newest_first(&mut links);
+        Ok(links.into_iter().map(|link| link.record).collect())
+    }
+
+    /// Commit point: each link's HASH; replicas confirm it.
+    pub(in crate::store) async fn revoke_links(&self, which: Which) -> Result<u64, StoreError> {
+        let this = self.clone();
+        self.begun_long(async move { this.take_back(which).await }).await
+    }
+
+    async fn take_back(&self, which: Which) -> Result<u64, StoreError> {
+        let (hashes, site, email) = match which {
+            Which::Ids(ids) => {
+                let asks = ids.iter().map(|id| self.keys.link_name(id)).map(|key| {
+                    let mut command = ::redis::cmd("GET");
+                    command.arg(&key);
+                    Ask::one(&key, command)
+                });
+                let mut hashes = Vec::new();
+                for answer in self.connection.ask_all(asks.collect()).await? {
+                    let hash = values::bytes(answer.into_iter().next().unwrap_or_default())?;
+                    hashes.extend(hash.as_deref().map(values::hash).transpose()?);
+                }
+                (hashes, None, None)
+            }
+            Which::Email(site, email) => {
+                (walk::hashes(self.members(Index::Links, Some(&email)).await?)?, site, Some(email))
+            }
+            Which::All(site) => (walk::hashes(self.members(Index::Links, None).await?)?, site, None),
+        };
+        let mut revoked = 0;
+        for step in walk::steps(&hashes) {
+            let (now, fence, mut links) = self.links(step).await?;
+            links.retain(|link| {
+                site.as_ref().is_none_or(|site| *site == link.record.site)
+                    && email.as_ref().is_none_or(|email| *email == link.record.email)
+                    && link.is_live(now)
+            });
+            let live: Vec<[u8; 32]> = links.iter().map(|link| link.record.token_hash).collect();
+            revoked += self.revoke_each(&live, fence, None).await?;
+        }
+        Ok(revoked)
+    }
+
+    /// Revokes links, each by its own script; all at once. `before`: only those of an earlier fence than this.
+    pub(super) async fn revoke_each(
+        &self,
+        hashes: &[[u8; 32]],
+        fence: i64,
+        before: Option<i64>,
+    ) -> Result<u64, StoreError> {
+        let mut tasks = tokio::task::JoinSet::new();
+        for hash in hashes {
+            let arguments =
+                vec![bytes(fence), bytes(SHOWN.as_millis()), before.map(bytes).unwrap_or_default()];
+            let ask = self.script(&self.scripts.revoke_link, &[self.keys.link(hash)], arguments);
+            let this = self.clone();
+            let revoke = async move {
+                let (answer, sure) = this.run_surely(&ask).await?;
+                if !sure {
+                    this.repeat(vec![ask]);
+                }
+                values::count(&answer)
+            };
+            tasks.spawn_on(revoke, self.connection.home());
+        }
+        let mut revoked = 0;
+        for outcome in tasks.join_all().await {
+            revoked += outcome?;
+        }
+        Ok(revoked)
+    }
+}
+
+fn taken() -> StoreError {
+    StoreError::Invalid("the store refuses it: there is a link of this id or token already".to_owned())
 }

@@ -6,10 +6,12 @@ mod address;
 mod audit;
 mod codes;
 mod connection;
+mod index;
 mod keys;
 mod letters;
 mod links;
 mod people;
+mod records;
 mod script;
 mod server;
 mod sessions;
@@ -19,28 +21,43 @@ mod sweep;
 mod tickets;
 mod transfer;
 mod values;
+mod walk;
 
 #[cfg(test)]
 mod tests;
 
+use std::future::Future;
 use std::sync::Arc;
 
+use ::redis::Value;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use self::address::Address;
-use self::connection::Connection;
+use self::connection::{Ask, Call, Connection};
 use self::keys::Keys;
+use self::script::{Script, Scripts};
 use self::server::Entry;
 use super::{RedisSettings, StoreError};
 use crate::clock::Clock;
+use crate::clock::Timestamp;
 use crate::random::Random;
+
+/// Whether `store.url` can be the address of a Redis. Asks no network.
+///
+/// # Errors
+/// [`StoreError::Invalid`]: why not.
+pub fn check_url(url: &str) -> Result<(), StoreError> {
+    Address::parse(url).map(drop)
+}
 
 /// One Redis, however many servers that is. Cheap to clone; clones are one.
 #[derive(Clone, Debug)]
 pub(super) struct Redis {
     connection: Arc<Connection>,
     keys: Keys,
+    scripts: Arc<Scripts>,
     bell: Arc<Notify>,
     clock: Clock,
     random: Random,
@@ -77,6 +94,7 @@ impl Redis {
         Ok(Self {
             connection: Arc::new(Connection::new(address, entry, settings.timeout, settings.replicas)),
             keys: Keys::new(&settings.prefix),
+            scripts: Arc::new(Scripts::new(records::FIELDS)),
             bell: Arc::default(),
             clock: clock.clone(),
             random: random.clone(),
@@ -86,4 +104,64 @@ impl Redis {
     pub(super) fn letters_waiting(&self) -> Arc<Notify> {
         Arc::clone(&self.bell)
     }
+
+    /// Where a hand holds the clock; empty: the servers' clocks judge.
+    fn hand(&self) -> Vec<u8> {
+        self.clock.hand().map(|at| bytes(at.millis())).unwrap_or_default()
+    }
+
+    /// The moment that judges: the server's, or the hand's.
+    fn judged_at(&self, server: Value) -> Result<Timestamp, StoreError> {
+        let server = values::time(server)?;
+        Ok(self.clock.hand().unwrap_or(server))
+    }
+
+    /// A script on the server that holds the first of its keys.
+    fn script(&self, script: &Arc<Script>, keys: &[String], arguments: Vec<Vec<u8>>) -> Ask {
+        let mut all = vec![self.hand()];
+        all.extend(arguments);
+        let key = keys.first().cloned().unwrap_or_default();
+        let call = Call::Script { script: Arc::clone(script), keys: keys.to_vec(), arguments: all };
+        Ask { key, calls: vec![call] }
+    }
+
+    /// Asks what has one answer.
+    async fn run(&self, ask: Ask) -> Result<Value, StoreError> {
+        Ok(self.connection.ask(ask).await?.pop().unwrap_or_default())
+    }
+
+    /// Asks what has one answer, and has replicas confirm it. `false`: done, but not confirmed.
+    async fn run_surely(&self, ask: &Ask) -> Result<(Value, bool), StoreError> {
+        let (mut answers, sure) = self.connection.ask_surely(ask).await?;
+        Ok((answers.pop().unwrap_or_default(), sure))
+    }
+
+    /// Does what was begun to its end, even where the caller goes away; the caller waits no longer than the deadline.
+    async fn begun<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let work = self.connection.home().spawn(work);
+        match timeout(self.connection.timeout(), work).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(StoreError::Away("a command failed; see the log".to_owned())),
+            Err(_) => {
+                Err(StoreError::Away(format!("Redis: not done within {:?}", self.connection.timeout())))
+            }
+        }
+    }
+
+    /// The same for what may be about any number of records: each step has the deadline, the whole has none.
+    async fn begun_long<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let work = self.connection.home().spawn(work).await;
+        work.unwrap_or_else(|_| Err(StoreError::Away("a command failed; see the log".to_owned())))
+    }
+}
+
+/// A number as Redis takes it.
+fn bytes(number: impl std::fmt::Display) -> Vec<u8> {
+    number.to_string().into_bytes()
 }

@@ -1,31 +1,157 @@
-//! people
+//! People beyond those in the configuration, and everybody's generation. A removed person's generation stays: their old
+//! sessions must not come back with a person of the same address.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use super::Redis;
-use super::connection::Ask;
+use super::keys;
+use super::values::{self, corrupt};
+use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
 use crate::identity::Profile;
+use crate::identity::StoredPerson;
 use crate::store::StoreError;
 
+/// A profile as JSON; the address is in the field's name, whether the person is switched off before the JSON.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    name: String,
+    id: String,
+    groups: Vec<String>,
+    attributes: BTreeMap<String, String>,
+    until: Option<i64>,
+}
+
 impl Redis {
-    pub(in crate::store) async fn put_user(&self, _site: &str, _profile: Profile) -> Result<(), StoreError> {
-        self.connection.ask(Ask::one("", ::redis::cmd("PING"))).await?;
-        Err(StoreError::Invalid("put_user is not there yet".to_owned()))
+    /// Commit point: the standing; replicas confirm it.
+    pub(in crate::store) async fn put_user(&self, site: &str, profile: Profile) -> Result<(), StoreError> {
+        let (this, site) = (self.clone(), site.to_owned());
+        let put = async move {
+            let email = profile.email.clone();
+            let arguments =
+                vec![this.keys.changed().into_bytes(), keys::person(&site, &email), written(profile)?];
+            let keys = ["people", "generations", "version"].map(|what| this.keys.standing(what));
+            let ask = this.script(&this.scripts.put_user, &keys, arguments);
+            let (answer, sure) = this.run_surely(&ask).await?;
+            this.after_change(&site, &email, values::count(&answer)?, sure).await
+        };
+        self.begun(put).await
     }
 
+    /// Commit point: the standing; replicas confirm it.
     pub(in crate::store) async fn remove_user(
         &self,
-        _site: &str,
-        _email: &EmailAddress,
+        site: &str,
+        email: &EmailAddress,
     ) -> Result<bool, StoreError> {
-        self.connection.ask(Ask::one("", ::redis::cmd("PING"))).await?;
-        Err(StoreError::Invalid("remove_user is not there yet".to_owned()))
+        let (this, site, email) = (self.clone(), site.to_owned(), email.clone());
+        let remove = async move {
+            let arguments = vec![this.keys.changed().into_bytes(), keys::person(&site, &email)];
+            let keys = ["people", "generations", "version"].map(|what| this.keys.standing(what));
+            let ask = this.script(&this.scripts.remove_user, &keys, arguments);
+            let (answer, sure) = this.run_surely(&ask).await?;
+            let raised = values::count(&answer)?;
+            this.after_change(&site, &email, raised, sure).await?;
+            Ok(raised > 0)
+        };
+        self.begun(remove).await
+    }
+
+    /// Ends in the listing what has ended with a raised generation; an unconfirmed change is said, and what ended stays
+    /// ended.
+    async fn after_change(
+        &self,
+        site: &str,
+        email: &EmailAddress,
+        raised: u64,
+        sure: bool,
+    ) -> Result<(), StoreError> {
+        if raised > 0 {
+            if !sure {
+                self.keep_generation(site, email, raised);
+            }
+            self.end_in_list(site, email).await?;
+        }
+        if sure {
+            return Ok(());
+        }
+        Err(StoreError::Away(
+            "Redis: the change is made, but no replica has confirmed it in time; make it again".to_owned(),
+        ))
     }
 
     pub(in crate::store) async fn list_users(
         &self,
-        _site: Option<&str>,
+        site: Option<&str>,
     ) -> Result<Vec<(String, Profile)>, StoreError> {
-        self.connection.ask(Ask::one("", ::redis::cmd("PING"))).await?;
-        Err(StoreError::Invalid("list_users is not there yet".to_owned()))
+        let people = self.pairs_of("HSCAN", &self.keys.standing("people")).await?;
+        let mut users = Vec::with_capacity(people.len());
+        for (field, value) in people {
+            let (of, email) = keys::person_of(&field).ok_or_else(|| corrupt("a person"))?;
+            if site.is_none_or(|site| site == of) {
+                users.push((of, read(email, &value)?));
+            }
+        }
+        users.sort_by(|a, b| (&a.0, a.1.email.as_str()).cmp(&(&b.0, b.1.email.as_str())));
+        Ok(users)
     }
+
+    /// Everyone with a profile or a generation.
+    pub(super) async fn people(&self) -> Result<Vec<StoredPerson>, StoreError> {
+        let mut people: BTreeMap<(String, String), StoredPerson> = BTreeMap::new();
+        let of = |field: &[u8]| -> Result<_, StoreError> {
+            let (site, email) = keys::person_of(field).ok_or_else(|| corrupt("a person"))?;
+            Ok((
+                (site.clone(), email.to_string()),
+                StoredPerson { site, email, generation: 0, profile: None },
+            ))
+        };
+        // Generations last: a person who is removed meanwhile is seen with too high a number rather than too low a one.
+        for (field, value) in self.pairs_of("HSCAN", &self.keys.standing("people")).await? {
+            let (key, mut person) = of(&field)?;
+            person.profile = Some(read(person.email.clone(), &value)?);
+            people.insert(key, person);
+        }
+        for (field, value) in self.pairs_of("HSCAN", &self.keys.standing("generations")).await? {
+            let (key, person) = of(&field)?;
+            let generation = std::str::from_utf8(&value).ok().and_then(|text| text.parse().ok());
+            people.entry(key).or_insert(person).generation =
+                generation.ok_or_else(|| corrupt("a generation"))?;
+        }
+        Ok(people.into_values().collect())
+    }
+}
+
+fn written(profile: Profile) -> Result<Vec<u8>, StoreError> {
+    let off = if profile.disabled { b'1' } else { b'0' };
+    let kept = Kept {
+        name: profile.name,
+        id: profile.id,
+        groups: profile.groups,
+        attributes: profile.attributes,
+        until: profile.until.map(Timestamp::millis),
+    };
+    let json = serde_json::to_vec(&kept)
+        .map_err(|error| StoreError::Invalid(format!("the profile cannot be kept: {error}")))?;
+    Ok([&[off], json.as_slice()].concat())
+}
+
+fn read(email: EmailAddress, value: &[u8]) -> Result<Profile, StoreError> {
+    let (disabled, json) = match value.split_first() {
+        Some((b'0', json)) => (false, json),
+        Some((b'1', json)) => (true, json),
+        _ => return Err(corrupt("a person")),
+    };
+    let kept: Kept = serde_json::from_slice(json).map_err(|_| corrupt("a person"))?;
+    Ok(Profile {
+        email,
+        name: kept.name,
+        id: kept.id,
+        groups: kept.groups,
+        attributes: kept.attributes,
+        until: kept.until.map(Timestamp::from_millis),
+        disabled,
+    })
 }

@@ -1,6 +1,8 @@
 //! The scripts: each runs on one server, whole or not at all, with the moment that judges. Kept in `.lua` files, each of
 //! which says its keys, its arguments and its commit point.
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest;
 
 use super::keys::hex;
@@ -40,4 +42,50 @@ impl Script {
         command.arg(script).arg(keys.len()).arg(keys).arg(arguments);
         command
     }
+}
+
+/// All scripts, by name.
+macro_rules! scripts {
+    ($($name:ident,)*) => {
+        #[derive(Debug)]
+        pub(super) struct Scripts {
+            $(pub(super) $name: Arc<Script>,)*
+        }
+
+        impl Scripts {
+            pub(super) fn new(fields: &[&str]) -> Self {
+                Self {
+                    $($name: Arc::new(Script::new(
+                        include_str!(concat!("lua/", stringify!($name), ".lua")),
+                        fields,
+                    )),)*
+                }
+            }
+        }
+    };
+}
+
+scripts! {
+    again,
+    begin_epoch,
+    begin_session,
+    code_tries,
+    count_failure,
+    forget_session,
+    guess_code,
+    index,
+    mark_session,
+    put_link,
+    put_user,
+    redeem,
+    remove_user,
+    revoke_link,
+    rotate_keys,
+    standing_keep,
+    standing_raise,
+    standing_revoke,
+    sweep_standing,
+    touch_session,
+    try_address,
+    won,
 }

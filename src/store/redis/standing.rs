@@ -1,29 +1,183 @@
-//! standing
+//! What every instance keeps in memory: ended sessions, people, key epochs, and the number that changes with them. All of it
+//! lies in one slot, so that each change is one script, which also tells whoever listens.
+
+use std::time::Duration;
 
 use super::Redis;
+use super::bytes;
 use super::connection::Ask;
+use super::keys::{self, Index};
+use super::records::Session;
+use super::sessions;
+use super::values::{self, corrupt};
+use super::walk;
 use crate::clock::Timestamp;
+use crate::identity::EmailAddress;
 use crate::identity::KeyEpoch;
+use crate::identity::SessionId;
 use crate::identity::Snapshot;
 use crate::store::StoreError;
 
+/// Between two attempts to have a replica confirm a revocation; doubled each time, up to the second.
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
 impl Redis {
+    /// Commit point: the standing; replicas confirm it. With `now_only` the fence is raised in the same step: every link
+    /// and session of an earlier one has ended with it, and the listings follow.
     pub(in crate::store) async fn rotate_keys(
         &self,
-        _now_only: bool,
-        _keep_until: Timestamp,
+        now_only: bool,
+        keep_until: Timestamp,
     ) -> Result<KeyEpoch, StoreError> {
-        self.connection.ask(Ask::one("", ::redis::cmd("PING"))).await?;
-        Err(StoreError::Invalid("rotate_keys is not there yet".to_owned()))
+        let this = self.clone();
+        let rotate = async move {
+            let id = this.epoch_id();
+            let limit = if now_only { Vec::new() } else { bytes(keep_until.millis()) };
+            let arguments = vec![this.keys.changed().into_bytes(), id.clone().into_bytes(), limit];
+            let keys = ["epochs", "version", "fence"].map(|what| this.keys.standing(what));
+            let (answer, sure) =
+                this.run_surely(&this.script(&this.scripts.rotate_keys, &keys, arguments)).await?;
+            let mut answer = values::list(answer)?.into_iter();
+            let mut number = || {
+                let value = answer.next().unwrap_or_default();
+                values::number(&value)?.ok_or_else(|| corrupt("a key epoch"))
+            };
+            let (created_at, fence) = (Timestamp::from_millis(number()?), number()?);
+            if now_only {
+                this.end_before(fence).await?;
+            }
+            if !sure {
+                return Err(StoreError::Away(
+                    "Redis: the keys are rotated, but no replica has confirmed it in time; do it again"
+                        .to_owned(),
+                ));
+            }
+            Ok(KeyEpoch { id, created_at, accepted_until: None })
+        };
+        self.begun_long(rotate).await
     }
 
+    /// Notes in every link and session of this fence what is true already: that they have ended.
+    async fn end_before(&self, fence: i64) -> Result<(), StoreError> {
+        let links = walk::hashes(self.members(Index::Links, None).await?)?;
+        for step in walk::steps(&links) {
+            self.revoke_each(step, fence, Some(fence + 1)).await?;
+        }
+        let ids = sessions::ids(self.members(Index::Sessions, None).await?)?;
+        for step in walk::steps(&ids) {
+            let (now, mut sessions) = self.read_sessions(step).await?;
+            sessions.retain(|Session { record, fence: of, .. }| *of <= fence && record.ends_at > now);
+            self.end_these(&sessions).await?;
+        }
+        Ok(())
+    }
+
+    /// The version is read first: what changes while the rest is read shows up as a change.
     pub(in crate::store) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.connection.ask(Ask::one("", ::redis::cmd("PING"))).await?;
-        Err(StoreError::Invalid("snapshot is not there yet".to_owned()))
+        let mut epochs = self.epochs().await?;
+        if epochs.is_empty() {
+            let keys = ["epochs", "version"].map(|what| self.keys.standing(what));
+            let arguments = vec![self.keys.changed().into_bytes(), self.epoch_id().into_bytes()];
+            self.run(self.script(&self.scripts.begin_epoch, &keys, arguments)).await?;
+        }
+        let version = self.version().await?;
+        let (now, _) = self.read_fence(self.connection.ask(self.ask_fence()).await?)?;
+        epochs = self.epochs().await?;
+        let people = self.people().await?;
+        let mut revoked = Vec::new();
+        for (id, ends_at) in self.pairs_of("ZSCAN", &self.keys.standing("revoked")).await? {
+            let ends_at = std::str::from_utf8(&ends_at).ok().and_then(|text| text.parse::<f64>().ok());
+            let ends_at = ends_at.ok_or_else(|| corrupt("an end"))?;
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "whole milliseconds; a cast of a float saturates"
+            )]
+            let ends_at = Timestamp::from_millis(ends_at as i64);
+            if ends_at >= now {
+                revoked.push((values::session_id(&id)?, ends_at));
+            }
+        }
+        Ok(Snapshot { people, revoked, epochs, version })
     }
 
+    /// One counter; zero before anything was written.
     pub(in crate::store) async fn version(&self) -> Result<i64, StoreError> {
-        self.connection.ask(Ask::one("", ::redis::cmd("PING"))).await?;
-        Err(StoreError::Invalid("version is not there yet".to_owned()))
+        let key = self.keys.standing("version");
+        let mut command = ::redis::cmd("GET");
+        command.arg(&key);
+        Ok(values::number(&self.run(Ask::one(&key, command)).await?)?.unwrap_or_default())
     }
+
+    async fn epochs(&self) -> Result<Vec<KeyEpoch>, StoreError> {
+        let key = self.keys.standing("epochs");
+        let mut command = ::redis::cmd("LRANGE");
+        command.arg(&key).arg(0).arg(-1);
+        values::list(self.run(Ask::one(&key, command)).await?)?.into_iter().map(epoch).collect()
+    }
+
+    /// Forgets ended sessions past their absolute end, and key epochs that are believed no more.
+    pub(super) async fn sweep_standing(&self) -> Result<(), StoreError> {
+        let keys = ["revoked", "epochs", "version"].map(|what| self.keys.standing(what));
+        let arguments = vec![self.keys.changed().into_bytes()];
+        self.run(self.script(&self.scripts.sweep_standing, &keys, arguments)).await.map(drop)
+    }
+
+    /// Sessions that memory knows to have ended, and Redis may have lost in a fail-over: said again. Says how many it
+    /// had lost.
+    pub(in crate::store) async fn unite_revoked(
+        &self,
+        revoked: &[(SessionId, Timestamp)],
+    ) -> Result<u64, StoreError> {
+        let mut lost = 0;
+        for step in walk::steps(revoked) {
+            let mut arguments = vec![self.keys.changed().into_bytes()];
+            for (id, ends_at) in step {
+                arguments.push(id.bytes().to_vec());
+                arguments.push(bytes(ends_at.millis()));
+            }
+            let keys = ["revoked", "version", "pulse"].map(|what| self.keys.standing(what));
+            let answer = self.run(self.script(&self.scripts.standing_revoke, &keys, arguments)).await?;
+            lost += u64::try_from(values::list(answer)?.len()).unwrap_or(u64::MAX);
+        }
+        Ok(lost)
+    }
+
+    /// A generation that was given out, and that no replica has confirmed: said until one has.
+    pub(super) fn keep_generation(&self, site: &str, email: &EmailAddress, generation: u64) {
+        let arguments = vec![self.keys.changed().into_bytes(), keys::person(site, email), bytes(generation)];
+        let keys = ["generations", "version", "pulse"].map(|what| self.keys.standing(what));
+        self.repeat(vec![self.script(&self.scripts.standing_keep, &keys, arguments)]);
+    }
+
+    /// Says something that can be said twice until a replica has confirmed it: a revocation stays in force here, and
+    /// must not be lost with one server.
+    pub(super) fn repeat(&self, asks: Vec<Ask>) {
+        let this = self.clone();
+        self.connection.home().spawn(async move {
+            let mut pause = FIRST_PAUSE;
+            for ask in asks {
+                while !this.run_surely(&ask).await.is_ok_and(|(_, sure)| sure) {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        });
+    }
+
+    fn epoch_id(&self) -> String {
+        format!("{:08x}", u32::from_be_bytes(self.random.bytes()))
+    }
+}
+
+/// `id created until`, where `-` is never.
+fn epoch(value: ::redis::Value) -> Result<KeyEpoch, StoreError> {
+    let text = values::text(value)?;
+    let mut parts = text.split(' ');
+    let (Some(id), Some(created), Some(until)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(corrupt("a key epoch"));
+    };
+    let moment = |text: &str| text.parse().map(Timestamp::from_millis).map_err(|_| corrupt("a key epoch"));
+    let accepted_until = if until == "-" { None } else { Some(moment(until)?) };
+    Ok(KeyEpoch { id: id.to_owned(), created_at: moment(created)?, accepted_until })
 }

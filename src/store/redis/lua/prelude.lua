@@ -7,14 +7,25 @@ local function moment()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
 -- Orders what was made within one millisecond, even where a hand holds the clock.
 local function order()
   local time = redis.call('TIME')
-  return string.format('%.0f', time[1] * 1000000 + time[2])
+  return whole(time[1] * 1000000 + time[2])
 end
 
-local function whole(number)
-  return string.format('%.0f', number)
+-- What has become of a link, and the same again: revoked, used, expired or active. `fence`: links of an earlier one
+-- ended with it.
+local function state(link, fence, now)
+  local held = redis.call('HMGET', link, 'id', 'revoked_at', 'uses_left', 'expires_at', 'fence')
+  if not held[1] then return 'unknown' end
+  if held[2] or tonumber(held[5] or 0) < tonumber(fence) then return 'revoked' end
+  if held[3] and tonumber(held[3]) <= 0 then return 'used' end
+  if held[4] and tonumber(held[4]) <= now then return 'expired' end
+  return 'active'
 end
 
 local now = moment()

@@ -6,7 +6,13 @@ use self::harness::Server;
 use crate::store::contract::{self, every_case};
 
 /// Cases whose verbs are not written yet. Must become empty.
-const NOT_YET: &[&str] = &["letters::", "people::", "links::", "transfer::"];
+const NOT_YET: &[&str] = &[
+    "letters::",
+    "links::one_refused_command",
+    "people::a_revoked_session",
+    "people::a_key_rotation",
+    "transfer::",
+];
 
 macro_rules! cases {
     ($($room:ident::$case:ident,)*) => {
