@@ -45,6 +45,9 @@ use crate::random::Random;
 /// How much longer than the service we wait for our own thread, so that it can say what went wrong.
 const GRACE: Duration = Duration::from_millis(100);
 
+/// How long the service may take for all links of another store at once, while nobody waits who wants to sign in.
+const PUBLISHING: Duration = Duration::from_mins(1);
+
 /// A ledger, and a thread that speaks to the service.
 #[derive(Clone, Debug)]
 pub(super) struct Http {
@@ -72,13 +75,7 @@ impl Http {
             .map_err(|error| no_thread(&error))?;
         let work = move || {
             runtime.block_on(async move {
-                let owner = match ledger.instance().await {
-                    Ok(owner) => owner,
-                    Err(error) => {
-                        tracing::error!(%error, "the token service cannot be used: the ledger does not say who we are");
-                        return;
-                    }
-                };
+                let owner = ledger.instance().to_owned();
                 let worker = Worker {
                     sqlite: ledger,
                     wire,
@@ -105,7 +102,15 @@ impl Http {
     }
 
     async fn ask<T>(&self, ask: impl FnOnce(Answer<T>) -> Ask) -> Result<T, StoreError> {
-        let until = Instant::now() + self.timeout;
+        self.ask_within(self.timeout, ask).await
+    }
+
+    async fn ask_within<T>(
+        &self,
+        patience: Duration,
+        ask: impl FnOnce(Answer<T>) -> Ask,
+    ) -> Result<T, StoreError> {
+        let until = Instant::now() + patience;
         let (sender, answer) = oneshot::channel();
         self.asks.try_send(Asked { ask: ask(sender), until }).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => StoreError::Full,
@@ -113,9 +118,7 @@ impl Http {
         })?;
         match timeout_at(until + GRACE, answer).await {
             Ok(answer) => answer.unwrap_or_else(|_| Err(ended())),
-            Err(_) => {
-                Err(StoreError::Away(format!("the token service did not answer within {:?}", self.timeout)))
-            }
+            Err(_) => Err(StoreError::Away("the token service did not answer in time".to_owned())),
         }
     }
 
@@ -197,7 +200,7 @@ impl Http {
                     Delivery::Records(records) => links.extend(self.live(records)),
                     Delivery::Complete => {
                         let links = std::mem::take(&mut links);
-                        self.ask(|answer| Ask::Publish { links, answer }).await?;
+                        self.ask_within(PUBLISHING, |answer| Ask::Publish { links, answer }).await?;
                     }
                 }
                 // Who refused says why itself.

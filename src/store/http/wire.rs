@@ -3,7 +3,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{self, HeaderValue};
@@ -50,7 +49,6 @@ pub(super) struct Wire {
     address: ServiceAddress,
     bearer: HeaderValue,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
-    timeout: Duration,
     kept: Option<http1::SendRequest<Full<Bytes>>>,
 }
 
@@ -67,7 +65,7 @@ impl Wire {
         } else {
             None
         };
-        Ok(Self { address, bearer, tls, timeout: settings.timeout, kept: None })
+        Ok(Self { address, bearer, tls, kept: None })
     }
 
     /// Reads all records.
@@ -119,7 +117,7 @@ impl Wire {
         version: Option<&HeaderValue>,
         until: Instant,
     ) -> Result<(http::response::Parts, Bytes), StoreError> {
-        let late = format!("it did not answer within {:?}", self.timeout);
+        let late = "it did not answer in time; look after it, or raise store.timeout".to_owned();
         let asked = timeout_at(until, self.ask(&method, &body, version)).await;
         let outcome = asked.unwrap_or(Err(late));
         if outcome.is_err() {

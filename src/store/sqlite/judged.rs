@@ -1,13 +1,14 @@
 //! Redeeming when somebody beside the file has a say: what they object to is judged inside the transaction that would
 //! spend the link, and what they took away stays taken away. They can never give.
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 use super::Sqlite;
 use super::links;
 use super::thread::Tx;
 use crate::clock::Timestamp;
 use crate::identity::SessionId;
+use crate::random::Random;
 use crate::store::{LinkRecord, Redeemed, StoreError, Which};
 
 /// What somebody has against a link that lets in according to the file.
@@ -29,6 +30,9 @@ impl Sqlite {
         &self,
         objections: Vec<([u8; 32], Objection)>,
     ) -> Result<(), StoreError> {
+        if objections.is_empty() {
+            return Ok(());
+        }
         let note = move |tx: &Tx<'_>| {
             for (token_hash, objection) in objections {
                 if let Some(link) = links::by_token(tx, token_hash)? {
@@ -45,17 +49,19 @@ impl Sqlite {
         self.revoke_sessions(Which::Ids(vec![id.to_string()])).await.map(drop)
     }
 
-    /// The number by which this file is told from every other one, in hexadecimal. Made when it is first asked for.
-    pub(in crate::store) async fn instance(&self) -> Result<String, StoreError> {
-        let made = i64::from_be_bytes(self.random.bytes()) & i64::MAX;
-        let find = move |tx: &Tx<'_>| {
-            tx.execute("INSERT INTO meta VALUES ('instance', ?1) ON CONFLICT DO NOTHING", [made])?;
-            let number: i64 =
-                tx.query_row("SELECT value FROM meta WHERE name = 'instance'", [], |row| row.get(0))?;
-            Ok(format!("{number:016x}"))
-        };
-        self.writer.ask(find).await
+    /// The number by which this file is told from every other one, in hexadecimal.
+    pub(in crate::store) fn instance(&self) -> &str {
+        &self.instance
     }
+}
+
+/// Makes that number when a file is opened for the first time.
+pub(super) fn instance(connection: &Connection, random: &Random) -> Result<String, StoreError> {
+    let made = i64::from_be_bytes(random.bytes()) & i64::MAX;
+    connection.execute("INSERT INTO meta VALUES ('instance', ?1) ON CONFLICT DO NOTHING", [made])?;
+    let number: i64 =
+        connection.query_row("SELECT value FROM meta WHERE name = 'instance'", [], |row| row.get(0))?;
+    Ok(format!("{number:016x}"))
 }
 
 /// Notes an objection, and says what became of redeeming.

@@ -41,6 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(super) struct Sqlite {
     path: PathBuf,
+    instance: String,
     writer: Queue,
     reader: Queue,
     bell: Arc<Notify>,
@@ -65,12 +66,14 @@ impl Sqlite {
             .map_err(StoreError::from)?;
         keys::begin(&start, random, clock.now())?;
         sweep::sweep(&start, clock.now())?;
+        let instance = judged::instance(&start, random)?;
         start.commit().map_err(StoreError::from)?;
 
         let read_only = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         let bell = Arc::new(Notify::new());
         Ok(Self {
             path: path.to_owned(),
+            instance,
             writer: thread::writer(connection, clock.clone(), Arc::clone(&bell))?,
             reader: thread::reader(read_only, clock.clone())?,
             bell,

@@ -20,6 +20,7 @@ pub mod raw;
 pub mod recorder;
 pub mod smtp;
 pub mod stage;
+pub mod token_service;
 pub mod websocket;
 
 use std::sync::atomic::AtomicU32;

@@ -130,7 +130,7 @@ async fn nobody_waits_longer_than_was_said() {
         };
         let began = Instant::now();
         let why = away(store.put_link(bench.link(1), None).await);
-        assert!(why.contains("300ms"), "{why}");
+        assert!(why.contains("in time"), "{why}");
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
         assert!(store.version().await.is_ok(), "what needs no service goes on");
     }

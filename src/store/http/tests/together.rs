@@ -114,6 +114,7 @@ async fn links_that_come_from_another_store_are_told_to_the_service_or_nothing_i
     old.store.redeem([2; 32], old.redeemer(2)).await.unwrap();
     old.store.revoke_links(crate::store::Which::Ids(vec!["link-3".into()])).await.unwrap();
 
+    // The first that this ledger ever says to the service is that it takes over another's links.
     let bench = Bench::new();
     bench.service.state().on_write = Some(super::service::Fault::Answer(500, "{}"));
     assert!(matches!(moved(&old.store, &bench.store).await, Err(StoreError::Away(_))));
