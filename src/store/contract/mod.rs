@@ -61,11 +61,11 @@ pub(super) struct Bench {
     pub(super) clock: Clock,
     pub(super) store: Store,
     /// The folder or the server that must live as long.
-    _place: Box<dyn Any + Send>,
+    _place: Box<dyn Any + Send + Sync>,
 }
 
 impl Bench {
-    pub(super) fn of(settings: Settings, place: impl Any + Send) -> Self {
+    pub(super) fn of(settings: Settings, place: impl Any + Send + Sync) -> Self {
         let clock = Clock::manual(Timestamp::from_seconds(1_700_000_000));
         let store = Store::open(&settings, &clock, &Random::system()).unwrap();
         Self { settings, clock, store, _place: Box::new(place) }

@@ -66,7 +66,7 @@ struct Sightings {
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Replicas that were there so recently may have been cut off, not taken away: who is on this side of the cut must not
 /// go on without them.
-const REMEMBERED: Duration = Duration::from_mins(10);
+const REMEMBERED: Duration = Duration::from_mins(1);
 
 impl Server {
     pub(super) fn new(place: Place) -> Self {

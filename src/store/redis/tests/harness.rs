@@ -1,37 +1,76 @@
-//! Real servers for tests, each in a folder of its own, ended with the test by their id.
+//! Real servers for tests, each in a folder of its own, ended with the test by their id. Which program they are may be said
+//! by `LINKGATE_TEST_REDIS`: the cases are run on Redis and on Valkey.
 
+use std::net::TcpListener;
+use std::path::Path;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::store::{RedisSettings, Replicas, Settings};
 
-/// A server on a Unix socket, that keeps nothing on disk.
+/// A server that keeps nothing on disk.
 pub(super) struct Server {
     child: Child,
     folder: TempDir,
+    pub(super) port: u16,
 }
 
 impl Server {
+    /// On a Unix socket.
     pub(super) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// On a Unix socket, with more arguments.
+    pub(super) fn with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let child = start(&folder, &["--port", "0", "--unixsocket", "redis.sock"]);
-        let server = Self { child, folder };
-        assert!(
-            server.socket().exists() || wait_for(|| server.socket().exists()),
-            "the server did not start"
-        );
+        let port = 0;
+        let child =
+            start(folder.path(), &[&["--port", "0", "--unixsocket", "redis.sock"], arguments].concat());
+        let server = Self { child, folder, port };
+        wait_for("the server's socket", || server.socket().exists());
         server
     }
 
-    fn socket(&self) -> PathBuf {
+    /// On a port of this machine, with more arguments; says nothing before it answers.
+    pub(super) fn on_port(arguments: &[&str]) -> Self {
+        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+        let child = start(folder.path(), &[&["--port", &port.to_string()], arguments].concat());
+        let server = Self { child, folder, port };
+        wait_for("the server's port", || cli(port, &["ping"]).trim() == "PONG");
+        server
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
         self.folder.path().join("redis.sock")
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     pub(super) fn settings(&self) -> Settings {
         Settings::Redis(settings(&format!("redis+unix://{}", self.socket().display())))
+    }
+
+    /// Stops or continues it, or ends it at once: `STOP`, `CONT`, `KILL`.
+    pub(super) fn signal(&mut self, signal: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([&format!("-{signal}"), &id]).status().unwrap();
+        assert!(sent.success());
+        if signal == "KILL" {
+            self.child.wait().unwrap();
+        }
+    }
+
+    /// Starts it again in its folder, as it was started by [`Server::start`].
+    pub(super) fn start_again(&mut self) {
+        let _ = std::fs::remove_file(self.socket());
+        self.child = start(self.folder.path(), &["--port", "0", "--unixsocket", "redis.sock"]);
+        wait_for("the server's socket", || self.socket().exists());
     }
 }
 
@@ -42,7 +81,7 @@ impl Drop for Server {
     }
 }
 
-/// As the configuration would have them by default.
+/// As the configuration would have them by default, but patient: machines that run tests are busy.
 pub(super) fn settings(url: &str) -> RedisSettings {
     RedisSettings {
         url: url.to_owned(),
@@ -55,25 +94,162 @@ pub(super) fn settings(url: &str) -> RedisSettings {
     }
 }
 
-fn start(folder: &TempDir, arguments: &[&str]) -> Child {
-    Command::new("redis-server")
-        .current_dir(folder.path())
+fn start(folder: &Path, arguments: &[&str]) -> Child {
+    Command::new(program())
+        .current_dir(folder)
         .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .expect("redis-server is installed")
 }
 
-/// Looks until it is so, for ten seconds.
-fn wait_for(so: impl Fn() -> bool) -> bool {
-    let began = std::time::Instant::now();
-    while began.elapsed() < Duration::from_secs(10) {
-        if so() {
-            return true;
-        }
+#[expect(clippy::disallowed_methods, reason = "only tests ask it, and only for the program that they start")]
+fn program() -> String {
+    std::env::var("LINKGATE_TEST_REDIS").unwrap_or_else(|_| "redis-server".to_owned())
+}
+
+/// What `redis-cli` says to a server on this machine.
+pub(super) fn cli(port: u16, arguments: &[&str]) -> String {
+    let port = port.to_string();
+    let output = Command::new("redis-cli").args(["-p", &port]).args(arguments).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Looks until it is so, for thirty seconds.
+pub(super) fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !so() {
+        assert!(began.elapsed() < Duration::from_secs(30), "waited for {what} in vain");
         std::thread::yield_now();
     }
-    false
+}
+
+pub(super) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Six nodes: three masters, a replica each.
+pub(super) struct Cluster {
+    pub(super) nodes: Vec<Server>,
+}
+
+impl Cluster {
+    pub(super) fn start() -> Self {
+        let nodes: Vec<Server> = (0..6)
+            .map(|_| {
+                let bus = free_port().to_string();
+                Server::on_port(&[
+                    "--cluster-enabled",
+                    "yes",
+                    "--cluster-port",
+                    &bus,
+                    "--cluster-node-timeout",
+                    "2000",
+                    "--cluster-config-file",
+                    "nodes.conf",
+                    "--repl-diskless-sync-delay",
+                    "0",
+                ])
+            })
+            .collect();
+        let addresses: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        let made = Command::new("redis-cli")
+            .args(["--cluster", "create"])
+            .args(&addresses)
+            .args(["--cluster-replicas", "1", "--cluster-yes"])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
+        let cluster = Self { nodes };
+        wait_for("the Cluster and its replicas", || {
+            cluster.nodes.iter().all(|node| {
+                cli(node.port, &["cluster", "info"]).contains("cluster_state:ok")
+                    && (cli(node.port, &["role"]).starts_with("slave")
+                        || cli(node.port, &["info", "replication"]).contains("state=online"))
+            })
+        });
+        cluster
+    }
+
+    pub(super) fn url(&self) -> String {
+        let nodes: Vec<String> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        format!("redis+cluster://{}", nodes.join(","))
+    }
+
+    /// The node that is the master of the slot that holds this key.
+    pub(super) fn master_of(&mut self, key: &str) -> &mut Server {
+        let slot: u16 = cli(self.nodes[0].port, &["cluster", "keyslot", key]).trim().parse().unwrap();
+        let nodes = cli(self.nodes.last().unwrap().port, &["cluster", "nodes"]);
+        let port = nodes.lines().find_map(|line| {
+            let mut parts = line.split(' ');
+            let port = parts.nth(1)?.split('@').next()?.rsplit(':').next()?.parse::<u16>().ok()?;
+            let holds = line.split(' ').skip(8).any(|range| {
+                let (first, last) = range.split_once('-').unwrap_or((range, range));
+                let bound = |text: &str| text.parse::<u16>().unwrap_or(u16::MAX);
+                (bound(first)..=bound(last)).contains(&slot)
+            });
+            (holds && line.contains("master")).then_some(port)
+        });
+        let port = port.expect("somebody holds the slot");
+        self.nodes.iter_mut().find(|node| node.port == port).unwrap()
+    }
+}
+
+/// A master, its replica, and three sentinels who watch.
+pub(super) struct Guarded {
+    pub(super) master: Server,
+    pub(super) replica: Server,
+    pub(super) sentinels: Vec<Server>,
+}
+
+impl Guarded {
+    pub(super) fn start() -> Self {
+        let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
+        let replica = Server::on_port(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+        wait_for("the replica", || cli(master.port, &["info", "replication"]).contains("state=online"));
+        let sentinels: Vec<Server> = (0..3).map(|_| sentinel(master.port)).collect();
+        let guarded = Self { master, replica, sentinels };
+        wait_for("the sentinels to know each other and the replica", || {
+            guarded.sentinels.iter().all(|sentinel| {
+                let known = cli(sentinel.port, &["sentinel", "master", "main"]);
+                let mut lines = known.lines();
+                let mut field = |name: &str| {
+                    lines.by_ref().find(|line| *line == name)?;
+                    lines.next().map(str::to_owned)
+                };
+                field("num-slaves").as_deref() == Some("1")
+                    && field("num-other-sentinels").as_deref() == Some("2")
+            })
+        });
+        guarded
+    }
+
+    pub(super) fn url(&self) -> String {
+        let all: Vec<String> =
+            self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect();
+        format!("redis+sentinel://{}/main", all.join(","))
+    }
+}
+
+fn sentinel(master: u16) -> Server {
+    let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+    let lines = format!(
+        "port {port}\nsentinel monitor main 127.0.0.1 {master} 2\nsentinel down-after-milliseconds main 500\n\
+         sentinel failover-timeout main 3000\n"
+    );
+    std::fs::write(folder.path().join("sentinel.conf"), lines).unwrap();
+    let child = Command::new(program())
+        .current_dir(folder.path())
+        .args(["sentinel.conf", "--sentinel"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let server = Server { child, folder, port };
+    wait_for("the sentinel", || cli(port, &["ping"]).trim() == "PONG");
+    server
 }

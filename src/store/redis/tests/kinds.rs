@@ -1,0 +1,328 @@
+//! The contract's cases on every way that servers hang together, and what only those ways know: replicas, fail-over, slots
+//! that move, certificates, users.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use super::NOT_YET;
+use super::harness::{Cluster, Guarded, Server, cli, settings, wait_for};
+use crate::secret::Secret;
+use crate::store::contract::{self, Bench, every_case};
+use crate::store::{LinkFilter, NewLink, Redeemed, RedisSettings, Replicas, Settings, StoreError};
+
+type Case = (&'static str, fn(Bench) -> Pin<Box<dyn Future<Output = ()> + Send>>);
+
+macro_rules! list {
+    ($($room:ident::$case:ident,)*) => {
+        &[$((
+            concat!(stringify!($room), "::", stringify!($case)),
+            |bench| Box::pin(contract::$room::$case(bench)),
+        ),)*]
+    };
+}
+const CASES: &[Case] = every_case!(list!());
+
+/// Every case on the same servers, each under a prefix of its own.
+async fn every_case_on(of: RedisSettings) {
+    for (number, (name, case)) in CASES.iter().enumerate() {
+        if NOT_YET.iter().any(|begins| name.starts_with(begins)) {
+            continue;
+        }
+        let settings = RedisSettings { prefix: format!("{}{number}:", of.prefix), ..of.clone() };
+        let outcome = tokio::spawn(case(Bench::of(Settings::Redis(settings), ()))).await;
+        assert!(outcome.is_ok(), "{name} failed; what it said is above");
+    }
+}
+
+fn bench(of: RedisSettings) -> Bench {
+    Bench::of(Settings::Redis(of), ())
+}
+
+/// Asks until Redis is there again, as visitors do.
+async fn soon<T>(mut ask: impl AsyncFnMut() -> Result<T, StoreError>) -> T {
+    let began = Instant::now();
+    loop {
+        match ask().await {
+            Ok(answer) => return answer,
+            Err(StoreError::Away(why)) => {
+                assert!(began.elapsed() < Duration::from_secs(40), "still away: {why}");
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_of_six_keeps_the_contract() {
+    let cluster = Cluster::start();
+    every_case_on(settings(&cluster.url())).await;
+}
+
+#[tokio::test]
+async fn sentinels_lead_to_a_master_that_keeps_the_contract() {
+    let guarded = Guarded::start();
+    every_case_on(settings(&guarded.url())).await;
+}
+
+#[tokio::test]
+async fn after_a_fail_over_what_was_redeemed_stays_redeemed() {
+    let mut guarded = Guarded::start();
+    let of = RedisSettings { timeout: Duration::from_secs(1), ..settings(&guarded.url()) };
+    let bench = bench(of);
+    for number in 1..=40 {
+        let link = NewLink { expires_at: None, ..bench.link(number) };
+        soon(async || bench.store.put_link(link.clone(), None).await).await;
+    }
+    for number in 1..=20 {
+        let by = bench.redeemer(u16::from(number));
+        let redeemed = soon(async || bench.store.redeem([number; 32], by.clone()).await).await;
+        assert!(matches!(redeemed, Redeemed::Redeemed(_)));
+    }
+    guarded.master.signal("KILL");
+    // Somebody else comes with each link: used up is used up.
+    for number in 1..=20 {
+        let by = bench.redeemer(1000 + u16::from(number));
+        let second = soon(async || bench.store.redeem([number; 32], by.clone()).await).await;
+        assert!(matches!(second, Redeemed::Used(_)), "{number}: {second:?}");
+    }
+    assert!(cli(guarded.replica.port, &["role"]).starts_with("master"));
+    for number in 21..=40 {
+        let by = bench.redeemer(u16::from(number));
+        let redeemed = soon(async || bench.store.redeem([number; 32], by.clone()).await).await;
+        assert!(matches!(redeemed, Redeemed::Redeemed(_)));
+    }
+}
+
+#[tokio::test]
+async fn a_node_of_a_cluster_dies_and_its_replica_goes_on() {
+    let mut cluster = Cluster::start();
+    let of = RedisSettings { timeout: Duration::from_secs(1), ..settings(&cluster.url()) };
+    let bench = bench(of);
+    for number in 1..=30 {
+        let link = NewLink { expires_at: None, ..bench.link(number) };
+        soon(async || bench.store.put_link(link.clone(), None).await).await;
+        let by = bench.redeemer(u16::from(number));
+        soon(async || bench.store.redeem([number; 32], by.clone()).await).await;
+    }
+    let ended = soon(async || bench.store.revoke_sessions(crate::store::Which::All(None)).await).await;
+    assert_eq!(ended.len(), 30);
+    // The one that knows who has ended.
+    cluster.master_of("linkgate:{standing}:version").signal("KILL");
+    let snapshot = soon(async || bench.store.snapshot().await).await;
+    assert_eq!(snapshot.revoked.len(), 30, "what was ended stays ended");
+    for number in 1..=30 {
+        let by = bench.redeemer(1000 + u16::from(number));
+        let second = soon(async || bench.store.redeem([number; 32], by.clone()).await).await;
+        assert!(matches!(second, Redeemed::Used(_)), "{number}: {second:?}");
+    }
+}
+
+#[tokio::test]
+async fn slots_move_while_links_are_redeemed_and_each_is_redeemed_once() {
+    let cluster = Cluster::start();
+    let bench = bench(settings(&cluster.url()));
+    for number in 1..=200 {
+        let link = NewLink { expires_at: None, ..bench.link(number) };
+        bench.store.put_link(link, None).await.unwrap();
+    }
+    let first = &cluster.nodes[0];
+    let ids = |port: u16| cli(port, &["cluster", "myid"]).trim().to_owned();
+    let (from, to) = (ids(cluster.nodes[0].port), ids(cluster.nodes[1].port));
+    let mut reshard = Command::new("redis-cli")
+        .args(["--cluster", "reshard", &format!("127.0.0.1:{}", first.port)])
+        .args(["--cluster-from", &from, "--cluster-to", &to, "--cluster-slots", "5000", "--cluster-yes"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 1..=200_u8 {
+        for rival in 0..2 {
+            let store = if rival == 0 { bench.store.clone() } else { bench.another() };
+            let by = bench.redeemer(u16::from(number) + 1000 * rival);
+            tasks.spawn(async move {
+                let mut outcome = store.redeem([number; 32], by.clone()).await;
+                while matches!(outcome, Err(StoreError::Away(_))) {
+                    outcome = store.redeem([number; 32], by.clone()).await;
+                }
+                (number, matches!(outcome, Ok(Redeemed::Redeemed(_))))
+            });
+        }
+        if number % 20 == 0 {
+            // So that redemptions meet the move at many of its stages.
+            tokio::task::spawn_blocking({
+                let port = cluster.nodes[1].port;
+                move || cli(port, &["ping"])
+            })
+            .await
+            .unwrap();
+        }
+    }
+    let mut won: Vec<u8> =
+        tasks.join_all().await.into_iter().filter(|(_, won)| *won).map(|(at, _)| at).collect();
+    won.sort_unstable();
+    assert_eq!(won, (1..=200).collect::<Vec<u8>>(), "each link has one winner");
+    assert!(tokio::task::spawn_blocking(move || reshard.wait().unwrap()).await.unwrap().success());
+    assert_eq!(bench.store.list_links(LinkFilter::default()).await.unwrap().len(), 200);
+}
+
+#[tokio::test]
+async fn a_redemption_that_no_replica_confirms_lets_nobody_in_and_a_revocation_is_said_again() {
+    let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
+    let mut replica = Server::on_port(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    wait_for("the replica", || cli(master.port, &["info", "replication"]).contains("state=online"));
+    let of = RedisSettings {
+        timeout: Duration::from_millis(800),
+        ..settings(&format!("redis://127.0.0.1:{}", master.port))
+    };
+    let bench = bench(of);
+    let session = bench.signed_in(1).await;
+    bench.store.put_link(bench.link(2), None).await.unwrap();
+    replica.signal("STOP");
+    let refused = bench.store.redeem([2; 32], bench.redeemer(2)).await;
+    assert!(matches!(&refused, Err(StoreError::Away(why)) if why.contains("replica")), "{refused:?}");
+    let ids = vec![session.to_string()];
+    assert_eq!(bench.store.revoke_sessions(crate::store::Which::Ids(ids)).await.unwrap(), [session]);
+    let port = master.port;
+    let waits = move || {
+        let stats = cli(port, &["info", "commandstats"]);
+        let line = stats.lines().find(|line| line.starts_with("cmdstat_wait:")).unwrap_or_default();
+        line.split(['=', ',']).nth(1).and_then(|calls| calls.parse::<u32>().ok()).unwrap_or(0)
+    };
+    let before = waits();
+    let again = move || wait_for("the revocation to be said again and again", || waits() > before + 1);
+    tokio::task::spawn_blocking(again).await.unwrap();
+    replica.signal("CONT");
+    let there = replica.port;
+    let known = move || cli(there, &["zcard", "linkgate:{standing}:revoked"]).trim() == "1";
+    tokio::task::spawn_blocking(move || wait_for("the replica to have it", known)).await.unwrap();
+}
+
+#[tokio::test]
+async fn where_no_replica_is_wanted_but_one_is_demanded_nobody_is_let_in() {
+    let server = Server::start();
+    let url = format!("redis+unix://{}", server.socket().display());
+    let of = RedisSettings {
+        replicas: Replicas::AtLeast(1),
+        timeout: Duration::from_millis(400),
+        ..settings(&url)
+    };
+    let bench = bench(of);
+    bench.store.put_link(bench.link(1), None).await.unwrap();
+    assert!(matches!(bench.store.redeem([1; 32], bench.redeemer(1)).await, Err(StoreError::Away(_))));
+}
+
+#[tokio::test]
+async fn tls_with_an_authority_of_ones_own_keeps_the_contract_and_no_other_authority_is_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let openssl = |arguments: &[&str]| {
+        let output = Command::new("openssl").current_dir(folder.path()).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    for ca in ["ca", "other"] {
+        let (secret, public) = (format!("{ca}.key"), format!("{ca}.pem"));
+        let own = ["-keyout", &secret, "-out", &public];
+        openssl(
+            &[&["req", "-x509", "-days", "2", "-subj", "/CN=Test authority"], &key[..], &own[..]].concat(),
+        );
+    }
+    openssl(
+        &[&["req", "-new", "-subj", "/CN=localhost"], &key[..], &["-keyout", "site.key", "-out", "site.csr"]]
+            .concat(),
+    );
+    std::fs::write(folder.path().join("names"), "subjectAltName=DNS:localhost\n").unwrap();
+    let signs = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names"];
+    let request = ["x509", "-req", "-days", "2", "-in", "site.csr", "-out", "site.pem"];
+    openssl(&[&request[..], &signs[..]].concat());
+
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let port = super::harness::free_port().to_string();
+    let server = Server::with(&[
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        &file("site.pem"),
+        "--tls-key-file",
+        &file("site.key"),
+        "--tls-ca-cert-file",
+        &file("ca.pem"),
+        "--tls-auth-clients",
+        "no",
+    ]);
+    assert!(server.folder().exists());
+    let url = format!("rediss://localhost:{port}");
+    let of = |ca: &str| RedisSettings { ca: Some(folder.path().join(ca)), ..settings(&url) };
+    every_case_on(of("ca.pem")).await;
+    for stranger in [of("other.pem"), RedisSettings { ca: None, ..of("ca.pem") }] {
+        let refused = bench(stranger).store.version().await.unwrap_err();
+        assert!(matches!(refused, StoreError::Away(_)), "{refused}");
+    }
+    // A name that the certificate does not have.
+    let elsewhere = RedisSettings { url: format!("rediss://127.0.0.1:{port}"), ..of("ca.pem") };
+    assert!(bench(elsewhere).store.version().await.is_err());
+}
+
+/// What docs/redis.md says that a user needs.
+const RIGHTS: &[&str] = &[
+    "on",
+    ">correct horse",
+    "~linkgate:*",
+    "&linkgate:*",
+    "-@all",
+    "+@read",
+    "+@write",
+    "+@transaction",
+    "+@scripting",
+    "+@pubsub",
+    "+@connection",
+    "+time",
+    "+wait",
+    "+role",
+    "+cluster|slots",
+    "-@dangerous",
+    "+role",
+];
+
+#[tokio::test]
+async fn a_user_with_a_password_and_few_rights_keeps_the_contract_and_others_stay_outside() {
+    let server = Server::start();
+    let socket = server.socket().display().to_string();
+    let told = |arguments: &[&str]| {
+        let output = Command::new("redis-cli").args(["-s", &socket]).args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(said.trim(), "OK");
+    };
+    told(&[&["acl", "setuser", "gate"], RIGHTS].concat());
+    told(&["config", "set", "requirepass", "another"]);
+    let url = format!("redis+unix://{socket}");
+    let of = |user: &str, password: &str| RedisSettings {
+        user: user.to_owned(),
+        password: Some(Secret::new(password.to_owned())),
+        ..settings(&url)
+    };
+    every_case_on(of("gate", "correct horse")).await;
+    every_case_on(RedisSettings { prefix: "x:".into(), ..of("", "another") }).await;
+    let wrong = bench(of("gate", "wrong")).store.version().await.unwrap_err();
+    assert!(!wrong.to_string().contains("wrong "), "no password is said");
+    assert!(matches!(wrong, StoreError::Away(_)));
+    let nobody = bench(settings(&url)).store.version().await.unwrap_err();
+    assert!(nobody.to_string().contains("password_file"), "{nobody}");
+    let foreign = bench(RedisSettings { prefix: "theirs:".into(), ..of("gate", "correct horse") });
+    let refused = foreign.store.version().await.unwrap_err();
+    assert!(refused.to_string().contains("docs/redis.md"), "{refused}");
+}
+
+#[tokio::test]
+async fn two_prefixes_share_a_redis_and_nothing_in_it() {
+    let server = Server::start();
+    let url = format!("redis+unix://{}?db=3", server.socket().display());
+    let of = |prefix: &str| bench(RedisSettings { prefix: prefix.to_owned(), ..settings(&url) });
+    let (one, two) = (of("one:"), of("two:"));
+    one.store.put_link(one.link(1), None).await.unwrap();
+    assert!(two.store.peek_link([1; 32]).await.unwrap().is_none());
+    two.store.put_link(two.link(1), None).await.unwrap();
+    assert!(matches!(two.store.redeem([1; 32], two.redeemer(1)).await.unwrap(), Redeemed::Redeemed(_)));
+    assert!(matches!(one.store.redeem([1; 32], one.redeemer(1)).await.unwrap(), Redeemed::Redeemed(_)));
+}
