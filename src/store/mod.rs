@@ -100,7 +100,7 @@ impl Store {
     pub async fn spend(&self, bucket: &str, quota: Quota) -> Result<bool, StoreError> {
         match &self.backend {
             Backend::Sqlite(_) | Backend::Http(_) => Ok(self.limits.spend(bucket, quota, self.clock.now())),
-            Backend::Redis(_) => Ok(self.limits.spend(bucket, quota, self.clock.now())),
+            Backend::Redis(redis) => redis.spend_from(bucket, quota).await,
         }
     }
 

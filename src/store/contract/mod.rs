@@ -2,6 +2,7 @@
 //! some kind, and a clock to move. Knows no kind itself.
 
 pub(super) mod letters;
+pub(super) mod limits;
 pub(super) mod links;
 pub(super) mod people;
 pub(super) mod transfer;
@@ -39,6 +40,8 @@ macro_rules! every_case {
             letters::a_delivered_letter_is_listed_for_seven_days,
             letters::a_letter_of_a_revoked_link_is_not_sent,
             letters::the_audit_log_finds_by_request_person_and_time_and_can_be_followed,
+            limits::five_go_at_once_and_then_one_in_each_fifth_of_the_time,
+            limits::a_quota_of_none_lets_nobody_and_a_span_of_zero_everybody,
             people::a_person_comes_back_as_they_were_put_and_each_site_has_its_own,
             people::removal_and_switching_off_raise_the_generation_and_it_never_falls,
             people::a_revoked_session_is_remembered_until_its_absolute_end,

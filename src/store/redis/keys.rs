@@ -12,6 +12,9 @@
 //! | `{f:<SHA-256 of site and address>}` | ZSET: wrong codes of a day | a day |
 //! | `{t:<ticket hash>}` | a ticket, JSON | soon |
 //! | `{i:00}` … `{i:63}`, `:links`, `:sessions` | ZSET of raw token hashes, session ids, by when to look at them next | sweep |
+//! | `{letters}` | ZSET of raw token hashes by when to look at the letter next | letter by letter |
+//! | `{audit}` | STREAM of what was done, in the order of the server's clock | a year |
+//! | `{q:<SHA-256 of the bucket>}` | when a bucket is full again, microseconds | then |
 //! | `{standing}:revoked` | ZSET of raw session ids by absolute end | sweep |
 //! | `{standing}:people`, `:generations` | HASH by site, zero byte, address | never |
 //! | `{standing}:epochs`, `:fence`, `:version` | LIST newest first; two counters | never |
@@ -88,6 +91,18 @@ impl Keys {
 
     pub(super) fn ticket(&self, ticket_hash: &[u8; 32]) -> String {
         self.name(&format!("t:{}", hex(ticket_hash)), "")
+    }
+
+    pub(super) fn letters(&self) -> String {
+        self.name("letters", "")
+    }
+
+    pub(super) fn audit(&self) -> String {
+        self.name("audit", "")
+    }
+
+    pub(super) fn bucket(&self, bucket: &str) -> String {
+        self.name(&format!("q:{}", hex(&sha256(&[bucket.as_bytes()]))), "")
     }
 
     /// The part of an index that `member` belongs to.

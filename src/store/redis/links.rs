@@ -77,6 +77,10 @@ impl Redis {
             return Err(taken());
         }
         if letter.is_some() {
+            // The letter is there: now it is due. Were this lost, it would be found a little later.
+            if let Err(error) = self.run(self.look_at_letter(hash, Some(now))).await {
+                tracing::debug!(%error, "a letter is found later than it could be");
+            }
             self.bell.notify_one();
         }
         Ok(())

@@ -9,6 +9,7 @@ mod connection;
 mod index;
 mod keys;
 mod letters;
+mod limits;
 mod links;
 mod people;
 mod records;

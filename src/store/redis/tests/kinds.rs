@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::NOT_YET;
 use super::harness::{Cluster, Guarded, Server, cli, settings, wait_for};
 use crate::secret::Secret;
 use crate::store::contract::{self, Bench, every_case};
@@ -27,9 +26,6 @@ const CASES: &[Case] = every_case!(list!());
 /// Every case on the same servers, each under a prefix of its own.
 async fn every_case_on(of: RedisSettings) {
     for (number, (name, case)) in CASES.iter().enumerate() {
-        if NOT_YET.iter().any(|begins| name.starts_with(begins)) {
-            continue;
-        }
         let settings = RedisSettings { prefix: format!("{}{number}:", of.prefix), ..of.clone() };
         let outcome = tokio::spawn(case(Bench::of(Settings::Redis(settings), ()))).await;
         assert!(outcome.is_ok(), "{name} failed; what it said is above");
