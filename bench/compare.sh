@@ -29,7 +29,9 @@ if [ ! -x "$tools/bin/oauth2-proxy" ] && [ ! -e "$tools/no-oauth2-proxy" ] && co
         touch "$tools/no-oauth2-proxy"
     }
 fi
-[ "$tools/bin/pace" -nt "$here/pace.rs" ] || rustc --edition 2024 -O -o "$tools/bin/pace" "$here/pace.rs"
+for load in pace signins; do
+    [ "$tools/bin/$load" -nt "$here/$load.rs" ] || rustc --edition 2024 -O -o "$tools/bin/$load" "$here/$load.rs"
+done
 
 case " $* " in
     *" --binary "* | *" --help "* | *" -h "*) ;;

@@ -12,7 +12,9 @@ use linkgate::cli::Failure;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Nobody was faster: this is the first line of the program.
+    // Two megabytes at a time, of which little is used: three times the memory, and no request the faster for it.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
+    // Nobody was faster: the program has only begun.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let arguments = cli::Arguments::parse();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {

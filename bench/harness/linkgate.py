@@ -38,7 +38,7 @@ name = "bench"
 url = "{origin}"
 allow = ["@example.com"]
 [[site.app]]
-upstream = "http://127.0.0.1:{upstream}"
+{app}
 [[site.app.route]]
 path = "/public/"
 access = "public"
@@ -50,7 +50,7 @@ class Linkgate:
     """One gateway for plain HTTP and one for TLS, for with TLS on, plain requests are sent there."""
 
     def __init__(self, name, folder, tls, upstream, tools, environment=None):
-        self.name = name
+        self.name, self.tools = name, tools
         folder = folder / name
         self.http = Gateway(folder / "http", None, upstream, tools, environment)
         self.https = Gateway(folder / "https", tls, upstream, tools, environment)
@@ -66,7 +66,7 @@ class Linkgate:
     def asked(self):
         """Where another proxy asks, for a visitor of its own."""
         door = self.guard.door()
-        told = [f"X-Original-URL: {door.origin}/page", "X-Original-Method: GET", "X-Forwarded-For: 203.0.113.7"]
+        told = [f"X-Original-URL: {door.origin}/page", "X-Original-Method: GET", "X-Forwarded-Host: localhost", "X-Forwarded-For: 203.0.113.7"]
         return Door(door.process, door.port, [*door.headers, *told], door.origin)
 
     def public(self):
@@ -83,20 +83,25 @@ class Linkgate:
 class Gateway:
     """One running linkgate, and the cookie of a person signed in there."""
 
-    def __init__(self, folder, tls, upstream, tools, environment=None, extra="", trust=""):
+    def __init__(self, folder, tls, upstream, tools, environment=None, extra="", trust="", front=None):
+        """`front`: a proxy that forwards in its place and asks it. Visitors come by `front.port`; `front.start(self)`
+        starts it before anybody signs in, and returns its process."""
         self.folder, self.tls, self.tools, self.environment = folder, tls, tools, environment or {}
         for part in ("state", "mail"):
             (folder / part).mkdir(parents=True)
         self.port = free_port()
         scheme = "https" if tls else "http"
-        self.origin = f"{scheme}://localhost:{self.port}"
+        self.visited = front.port if front else self.port
+        self.origin = f"{scheme}://localhost:{self.visited}"
         files = f'[tls]\ncertificate = "{tls.certificate}"\nkey = "{tls.key}"' if tls else ""
         self.config = folder / "config.toml"
         self.config.write_text(CONFIG.format(
             scheme=scheme, port=self.port, folder=folder, tls=files, monitor=free_port(), origin=self.origin,
-            upstream=upstream.port, extra=extra, trust=trust,
+            app=f'upstream = "http://127.0.0.1:{upstream.port}"' if not front else 'host = "localhost"',
+            extra=extra, trust=trust,
         ))
         self.start()
+        self.front = front.start(self) if front else None
         self.cookie = self.sign_in()
         told = self.ask("GET", "/who")[2].split()
         if told[:1] != [PERSON] or len(told) != 2 or told[1].count(".") != 2:
@@ -111,6 +116,8 @@ class Gateway:
         self.process = Process(command, self.folder / "log", self.environment)
 
     def stop(self):
+        if self.front:
+            self.front.stop()
         self.process.stop()
 
     def remove(self):
@@ -142,9 +149,9 @@ class Gateway:
     def ask(self, method, path, body=None, headers=None):
         if self.tls:
             trust = ssl.create_default_context(cafile=self.tls.certificate)
-            connection = http.client.HTTPSConnection("localhost", self.port, context=trust)
+            connection = http.client.HTTPSConnection("localhost", self.visited, context=trust)
         else:
-            connection = http.client.HTTPConnection("localhost", self.port)
+            connection = http.client.HTTPConnection("localhost", self.visited)
         headers = dict(headers or {})
         if getattr(self, "cookie", None):
             headers["Cookie"] = self.cookie

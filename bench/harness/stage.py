@@ -49,6 +49,10 @@ class Stage:
         """Every build of linkgate on the stage, by name."""
         return {name: proxy for name, proxy in self.proxies.items() if isinstance(proxy, linkgate.Linkgate)}
 
+    def builds(self):
+        """The programs of every build of linkgate on the stage, by its name."""
+        return {name: proxy.tools for name, proxy in self.linkgates().items()}
+
     def rounds(self, table, runs):
         """`runs`: by name, a function that measures once. A proxy that fails is out, and the table says why."""
         names = list(runs)

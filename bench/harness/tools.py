@@ -12,8 +12,9 @@ class Tools:
 
     def __init__(self, folder, linkgate):
         path = f"{folder}/bin:{folder}/venv/bin:{os.environ['PATH']}:/usr/sbin:/sbin"
-        for name in ("wrk", "h2load", "nginx", "haproxy", "caddy", "envoy", "openssl", "pace"):
+        for name in ("wrk", "h2load", "nginx", "haproxy", "caddy", "envoy", "openssl", "pace", "signins"):
             setattr(self, name, shutil.which(name, path=path))
+        self.redis = shutil.which("redis-server", path=path)
         self.oauth2_proxy = shutil.which("oauth2-proxy", path=path)
         self.linkgate = pathlib.Path(linkgate).resolve()
 
@@ -22,13 +23,13 @@ class Tools:
         asked = {
             "linkgate": [self.linkgate, "--version"], "nginx": [self.nginx, "-v"], "HAProxy": [self.haproxy, "-v"],
             "Caddy": [self.caddy, "version"], "Envoy": [self.envoy, "--version"],
-            "oauth2-proxy": [self.oauth2_proxy, "--version"], "wrk": [self.wrk, "-v"], "h2load": [self.h2load, "--version"],
+            "oauth2-proxy": [self.oauth2_proxy, "--version"], "Redis": [self.redis, "--version"], "wrk": [self.wrk, "-v"], "h2load": [self.h2load, "--version"],
             "rustc": ["rustc", "--version"],
         }
         return {name: version(command) for name, command in asked.items()}
 
     def absent(self):
-        names = {"Caddy": self.caddy, "Envoy": self.envoy, "oauth2-proxy": self.oauth2_proxy}
+        names = {"Caddy": self.caddy, "Envoy": self.envoy, "oauth2-proxy": self.oauth2_proxy, "Redis": self.redis}
         return [name for name, path in names.items() if not path]
 
 

@@ -276,6 +276,7 @@ fn ask(number: usize, size: Size, sites: &Sites, keys: &Keyring, random: &Random
     let mut check = headers.clone();
     check.insert("x-original-url", HeaderValue::from_str(&format!("{url}{path}")).unwrap());
     check.insert("x-original-method", HeaderValue::from_static("GET"));
+    check.insert("x-forwarded-host", HeaderValue::from_str(&host).unwrap());
     check.insert("x-forwarded-for", HeaderValue::from_static("203.0.113.7"));
     Ask { authority: host, head: Desk::head(&path, &headers).unwrap(), path, check, identity }
 }

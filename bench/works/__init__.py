@@ -3,4 +3,7 @@
 A new work is a new file here and its name in ALL.
 """
 
-ALL = ["keepalive", "fixed_rate", "h2", "h2_many", "download", "upload", "authentication", "check", "start"]
+ALL = [
+    "keepalive", "fixed_rate", "h2", "h2_many", "download", "upload", "authentication", "check", "pair", "start",
+    "stores", "signins",
+]

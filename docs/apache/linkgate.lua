@@ -84,6 +84,15 @@ local function out_of_order(r, why)
 end
 
 function ask(r)
+    -- A request that may pass is led on within Apache, to an index or by a .htaccess: it has been asked about, and carries
+    -- what linkgate said already. Apache hands the marks of the first one down; no visitor can set them.
+    local env = r.subprocess_env
+    if not r.is_initial_req and (env["linkgate_asked"] or env["REDIRECT_linkgate_asked"]) == "1" then
+        env["linkgate_asked"] = "1"
+        if env["REDIRECT_linkgate_renewed"] == "1" then env["linkgate_renewed"] = "1" end
+        return apache2.OK
+    end
+
     local question = {}
     for name, value in pairs(r:headers_in_table()) do
         local lower = name:lower()
@@ -152,8 +161,9 @@ function ask(r)
     -- A session that linkgate has carried on: its new cookie goes to the browser, and into no cache.
     if headers["set-cookie"] ~= nil then
         r.err_headers_out["Set-Cookie"] = headers["set-cookie"]
-        r.subprocess_env["linkgate_renewed"] = "1"
+        env["linkgate_renewed"] = "1"
     end
+    env["linkgate_asked"] = "1"
     -- Who it is, for Apache's own log (%u) and for what it runs itself (REMOTE_USER).
     local email = headers["remote-email"]
     if email ~= nil and email ~= "" then r.user = email end

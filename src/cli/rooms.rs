@@ -23,8 +23,9 @@ use crate::store;
 
 /// How long a connection to an app may lie idle.
 const POOL_IDLE: Duration = Duration::from_secs(55);
-/// Idle connections for each upstream and worker.
-const POOL_SIZE: usize = 128;
+/// Idle connections for each upstream and worker, where descriptors allow: as many as requests are often under way at
+/// once, for who closes a connection at the end of a busy moment makes it anew at the next.
+const POOL_SIZE: usize = 512;
 
 /// The master secrets, current first.
 pub fn masters(loaded: &Loaded, random: &Random) -> Result<Vec<MasterSecret>, String> {
@@ -44,10 +45,11 @@ pub fn trust(peers: &Trusted) -> Trust {
 /// The pools', and what is needed to connect to every upstream: its files are read here.
 pub fn proxy(loaded: &Loaded, sites: &Sites) -> Result<proxy::Settings, String> {
     let connectors = proxy::Connectors::new(sites).map_err(|error| error.to_string())?;
+    let max_under_way = under_way(loaded.workers);
     Ok(proxy::Settings {
         pool_idle: POOL_IDLE,
-        max_idle_per_upstream: POOL_SIZE,
-        max_under_way: under_way(loaded.workers),
+        max_idle_per_upstream: POOL_SIZE.min(max_under_way / 2),
+        max_under_way,
         via_name: "linkgate".to_owned(),
         body_timeout: loaded.limits.body_timeout,
         connectors,

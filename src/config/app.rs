@@ -285,7 +285,10 @@ fn accept(reader: &Reader<'_>) -> Accept {
             "bearer" => accept.bearer = true,
             "basic" => {
                 let what = "\"basic\" comes with a later version";
-                reader.wrong_item("accept", index, what, "leave it out");
+                let cure = "leave it out; a program sends a token as `Authorization: Bearer` (\"bearer\", docs/api.md), \
+                            and a native app that knows passwords only can be given a route of its own with \
+                            access = \"public\" and `clients`, where the app itself asks for the password";
+                reader.wrong_item("accept", index, what, cure);
             }
             other => {
                 let what = format!("{other:?} is none of the words known here");

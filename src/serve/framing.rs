@@ -3,6 +3,7 @@
 
 use http::header;
 use http::uri::Authority;
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use hyper::ext::Protocol;
 use hyper::{Request, Response};
@@ -66,7 +67,9 @@ pub(super) fn check(method: &Method, uri: &Uri, version: Version, headers: &Head
     }
     check_length(version, headers)?;
     check_host(uri, version, headers)?;
-    if uri.path().starts_with('/') { Ok(()) } else { Err(Fault::Target) }
+    // `ftp://` on our host is not ours: whoever asks for that means another program.
+    let ours = uri.scheme().is_none_or(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
+    if ours && uri.path().starts_with('/') { Ok(()) } else { Err(Fault::Target) }
 }
 
 /// RFC 9112 §6.1 and §6.3, and stricter: one spelling, one value.
@@ -233,5 +236,12 @@ mod tests {
         assert_eq!(fault("PROPFIND", "/", Version::HTTP_11, &[HOST]), None);
         assert_eq!(fault("TRACE", "/", Version::HTTP_11, &[HOST]), Some(Fault::Method));
         assert_eq!(fault("OPTIONS", "*", Version::HTTP_11, &[HOST]), Some(Fault::Target));
+        for (scheme, answer) in
+            [("HTTP", None), ("https", None), ("ftp", Some(Fault::Target)), ("ws", Some(Fault::Target))]
+        {
+            let target = format!("{scheme}://a.example.com:8080/x");
+            assert_eq!(fault("GET", &target, Version::HTTP_11, &[HOST]), answer, "{scheme}");
+            assert_eq!(fault("GET", &target, Version::HTTP_2, &[]), answer, "{scheme}");
+        }
     }
 }

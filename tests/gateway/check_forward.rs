@@ -383,6 +383,7 @@ async fn a_session_is_carried_on_by_navigations_and_by_nothing_else() {
     let (original, cookies) = (gateway.url("/page"), alice.cookies("localhost"));
     let mut nginx =
         vec![("x-original-url", original.as_str()), ("x-original-method", "GET"), ("cookie", &cookies)];
+    nginx.push(("x-forwarded-host", "localhost"));
     nginx.extend(NAVIGATION);
     // A tenth of the idle time has to go by.
     crate::harness::eventually("the session is carried on", async || {

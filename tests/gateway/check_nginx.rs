@@ -71,8 +71,20 @@ async fn trusting(peers: &str) -> Gateway {
     Gateway::start_with(Place::new(), &format!("trusted_proxies = {peers}\n{HEAD}{SITES}")).await
 }
 
-/// Asks with these headers and nothing else.
+/// `wiki.example.com` of `https://wiki.example.com:8443/page`: the name of nginx's server.
+fn host_of(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', ':']).next().unwrap_or_default()
+}
+
+/// Asks with these headers and the name of nginx's server.
 async fn ask(gateway: &Gateway, headers: &[(&str, &str)]) -> Answer {
+    let host = headers.iter().find(|(name, _)| *name == "x-original-url").map_or("", |(_, url)| host_of(url));
+    let mut headers = headers.to_vec();
+    if !headers.iter().any(|(name, _)| *name == "x-forwarded-host") {
+        headers.push(("x-forwarded-host", host));
+    }
+    let headers = headers.as_slice();
     let url = format!("http://127.0.0.1:{}/.linkgate/check/nginx", gateway.place.port);
     let answer = try_fetch(None, "GET", &url, headers, Vec::new()).await.unwrap();
     assert!(matches!(answer.status, 200 | 401 | 403), "{headers:?} got {}", answer.status);
@@ -195,6 +207,38 @@ async fn nobody_is_answered_unless_the_configuration_trusts_them() {
 }
 
 #[tokio::test]
+async fn nginx_forwards_to_the_very_host_that_is_judged() {
+    let gateway = start().await;
+    let alice = signed_in(&gateway, ALICE).await;
+    let (url, cookies, port) = (gateway.url("/open/x"), alice.cookies("localhost"), gateway.place.port);
+    let with_port = format!("localhost:{port}");
+    for (server, status) in [
+        ("localhost", 200),
+        ("LOCALHOST.", 200),
+        (&with_port, 200),
+        // As of `GET https://photos.example.com/ HTTP/1.1` with `Host: localhost`.
+        ("photos.example.com", 403),
+        ("_", 403),
+        ("", 403),
+        ("*.localhost", 403),
+        (".localhost", 403),
+        ("localhost, photos.example.com", 403),
+        ("~^.*$", 403),
+    ] {
+        let question = [
+            ("x-original-url", url.as_str()),
+            ("x-original-method", "GET"),
+            ("x-forwarded-host", server),
+            ("cookie", &cookies),
+        ];
+        assert_eq!(ask(&gateway, &question).await.status, status, "{server}");
+    }
+    let log = gateway.log();
+    assert_eq!(log.matches("server_name with the very host").count(), 1, "{log}");
+    assert!(log.contains("proxy_set_header X-Forwarded-Host $server_name;"), "{log}");
+}
+
+#[tokio::test]
 async fn the_method_and_the_client_are_the_visitors_and_not_nginxs() {
     let gateway = start().await;
     let url = gateway.url("/feed/");
@@ -255,7 +299,9 @@ async fn an_incomplete_or_ambiguous_question_is_refused() {
         let headers = [("x-original-url", address.as_str()), method, ("cookie", &cookies)];
         assert_eq!(ask(&gateway, &headers).await.status, 403, "{address}");
     }
-    for headers in [&[url][..], &[method], &[], &[url, url, method], &[url, method, method]] {
+    let server = ("x-forwarded-host", "localhost");
+    let twice = [&[url, url, method][..], &[url, method, method], &[url, method, server, server]];
+    for headers in [&[url][..], &[method], &[]].into_iter().chain(twice) {
         assert_eq!(ask(&gateway, headers).await.status, 403, "{headers:?}");
     }
     assert!(gateway.log().contains("proxy_set_header X-Original-URL"), "{}", gateway.log());
@@ -338,6 +384,7 @@ async fn a_body_is_never_waited_for_and_ends_the_connection() {
     ] {
         let head = format!(
             "{method} /.linkgate/check/nginx HTTP/1.1\r\nhost: any.example\r\nx-original-method: GET\r\n\
+             x-forwarded-host: localhost\r\n\
              x-original-url: http://localhost:{port}/open/x\r\n{framing}\r\n\r\n"
         );
         let answer = raw::exchange(port, head.as_bytes()).await;
@@ -352,6 +399,7 @@ async fn a_body_is_never_waited_for_and_ends_the_connection() {
     for method in ["GET", "POST", "OPTIONS", "PROPFIND", "HEAD"] {
         let head = format!(
             "{method} /.linkgate/check/nginx HTTP/1.1\r\nhost: any.example\r\nx-original-method: GET\r\n\
+             x-forwarded-host: localhost\r\n\
              x-original-url: http://localhost:{port}/open/x\r\n\r\n"
         );
         let answer = raw::exchange(port, head.repeat(2).as_bytes()).await;
@@ -413,6 +461,7 @@ async fn challenge(
     let (original, cookies) = (gateway.url(path), who.cookies("localhost"));
     let mut headers =
         vec![("x-original-url", original.as_str()), ("x-original-method", method), ("cookie", &cookies)];
+    headers.push(("x-forwarded-host", host_of(&original)));
     headers.extend(more);
     try_fetch(None, "GET", &url, &headers, Vec::new()).await.unwrap()
 }
@@ -455,7 +504,7 @@ async fn nginx_on_a_unix_socket_is_trusted_as_unix_and_nobody_else_with_it() {
     let question = |more: &str| {
         format!(
             "GET /.linkgate/check/nginx HTTP/1.1\r\nhost: linkgate\r\nx-original-url: {}\r\nx-original-method: GET\r\n\
-             {more}connection: close\r\n\r\n",
+             x-forwarded-host: localhost\r\n{more}connection: close\r\n\r\n",
             gateway.url("/near/"),
         )
     };

@@ -6,6 +6,8 @@ use crate::harness::guard::ALICE;
 use crate::harness::guard::BOB;
 use crate::harness::guard::Ground;
 use crate::harness::guard::Guard;
+use crate::harness::guard::HOST;
+use crate::harness::guard::OTHER;
 use crate::harness::guard::blocks;
 use crate::harness::guard::debian;
 use crate::harness::installed;
@@ -42,7 +44,14 @@ fn annotation(name: &str) -> String {
 
 #[test]
 fn the_ingresses_can_be_read_and_only_the_app_s_is_asked_about() {
-    let [app, pages] = &documents(0)[..] else { panic!("two Ingresses") };
+    let [app, pages, question] = &documents(0)[..] else { panic!("two Ingresses and a ConfigMap") };
+    assert_eq!(
+        (&question["kind"], &question["metadata"]["name"]),
+        (&json!("ConfigMap"), &json!("linkgate-question"))
+    );
+    assert_eq!(annotation("auth-proxy-set-headers"), "default/linkgate-question");
+    // Whoever asks in the controller's name is asked about himself.
+    assert_eq!(app["spec"]["rules"][0]["http"]["paths"][1]["path"], "/.linkgate/check/");
     for (one, service, path) in [(app, "wiki", "/"), (pages, "linkgate", "/.linkgate/")] {
         assert_eq!((&one["apiVersion"], &one["kind"]), (&json!("networking.k8s.io/v1"), &json!("Ingress")));
         let rule = &one["spec"]["rules"][0];
@@ -72,7 +81,10 @@ fn the_middleware_can_be_read_and_only_the_app_s_route_uses_it() {
     assert_eq!(guard["addAuthCookiesToResponse"], json!(["__Host-linkgate"]));
     let [pages, app] = &route["spec"]["routes"].as_array().unwrap()[..] else { panic!("two routes") };
     assert_eq!(pages.get("middlewares"), None);
-    assert!(pages["match"].as_str().unwrap().ends_with("PathPrefix(`/.linkgate/`)"));
+    let rule =
+        "PathPrefix(`/.linkgate/`) && !PathPrefix(`/.linkgate/check/`) && !Path(`/.linkgate/challenge`)";
+    assert!(pages["match"].as_str().unwrap().ends_with(rule));
+    assert!(include_str!("../../docs/traefik.md").contains(rule));
     assert_eq!(app["middlewares"], json!([{ "name": middleware["metadata"]["name"] }]));
     assert_eq!(app["services"][0]["name"], "wiki");
 }
@@ -101,6 +113,7 @@ fn ingress(ground: &Ground<'_>) -> Command {
         })
         .collect();
     let named = named.concat();
+    let server = documents(0)[2]["data"]["X-Forwarded-Host"].as_str().expect("a header").to_owned();
     // The controller escapes by Lua; nginx's own way to the same end is a map, for what this test asks for.
     let config = format!(
         "daemon off; pid {folder}/nginx.pid; worker_processes 1; error_log stderr; events {{}}\n\
@@ -108,15 +121,17 @@ fn ingress(ground: &Ground<'_>) -> Command {
          fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4; scgi_temp_path {folder}/t5;\n\
          map $request_uri $escaped_request_uri {{ default $request_uri; \"/page?a=1&b=2\" \"%2Fpage%3Fa%3D1%26b%3D2\"; }}\n\
          server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {folder}/site.pem; ssl_certificate_key {folder}/site.key;\n\
+         server_name {HOST};\n\
          location = /_external-auth {{ internal; proxy_pass_request_body off; proxy_set_header Content-Length \"\";\n\
          proxy_set_header X-Original-URL $scheme://$http_host$request_uri;\n\
          proxy_set_header X-Original-Method $request_method; proxy_set_header X-Real-IP $remote_addr;\n\
          proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Auth-Request-Redirect $request_uri;\n\
-         proxy_http_version 1.1; proxy_pass {ask}; }}\n\
+         proxy_set_header X-Forwarded-Host \"{server}\"; proxy_http_version 1.1; proxy_pass {ask}; }}\n\
          location @signin {{ internal; return 302 {sign_in}?{back}=$scheme://$http_host$escaped_request_uri; }}\n\
          location / {{ auth_request /_external-auth; auth_request_set $auth_cookie $upstream_http_set_cookie;\n\
          add_header Set-Cookie $auth_cookie; error_page 401 = @signin;\n{named}\
          proxy_set_header Host $http_host; proxy_http_version 1.1; proxy_pass http://{app}; }}\n\
+         location /.linkgate/check/ {{ auth_request /_external-auth; proxy_pass http://{app}; }}\n\
          location /.linkgate/ {{ proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $remote_addr;\n\
          proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Forwarded-Host $http_host;\n\
          proxy_http_version 1.1; proxy_pass {linkgate}; }} }} }}\n"
@@ -146,6 +161,17 @@ async fn an_nginx_made_of_the_annotations_signs_people_in_and_lets_nobody_else_t
     let bob = guard.browser();
     guard.gateway.sign_in(&bob, BOB, &guard.url("/.linkgate/")).await;
     bob.visit(&guard.url("/staff/")).await.expect(403);
+    for who in [&alice, &bob] {
+        let host = format!("{HOST}:{}", guard.port);
+        let two = format!(
+            "GET https://{host}/page HTTP/1.1\r\nhost: {OTHER}\r\ncookie: {}\r\nconnection: close\r\n\r\n",
+            who.cookies(HOST)
+        );
+        assert_eq!(guard.exchange(two.as_bytes()).await.status, 403);
+        let own = [("x-original-url", guard.url("/page")), ("x-original-method", "GET".to_owned())];
+        let own: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        who.visit_with(&guard.url("/.linkgate/check/nginx"), &own).await.expect(403);
+    }
     guard.gateway.kill();
     alice.visit(&guard.url("/page")).await.expect(500);
     assert!(app.seen().is_empty(), "{:?}", app.seen());

@@ -75,12 +75,12 @@ async fn start(name: &str, run: Run, app: &App) -> Guard {
     let mut printed = gateway.run(&["snippet", name]).await;
     let address = app.url();
     for number in 0..HOSTS.len() {
-        for end in [";", "\n", "\""] {
+        for end in [";", "\n", "\"", " "] {
             let app = format!("{}{end}", address.trim_start_matches("http://"));
             printed = printed.replace(&format!("127.0.0.1:{}{end}", 3000 + number), &app);
         }
     }
-    let command = run(&Ground { place: &gateway.place, port, app: "" }, &printed);
+    let command = run(&Ground { place: &gateway.place, port, app: "", other: "" }, &printed);
     Guard::run(command, gateway, authority, port, HOSTS[0]).await
 }
 

@@ -1,13 +1,16 @@
 //! The real nginx before an app, asking by `auth_request`: the lines of docs/nginx.md as they stand there.
 
 use crate::harness::app::App;
+use crate::harness::attacks;
 use crate::harness::guard::ALICE;
+use crate::harness::guard::Ground;
 use crate::harness::guard::Guard;
 use crate::harness::guard::blocks;
 use crate::harness::promises::linkgate_takes_the_file_of;
 use crate::harness::promises::promises;
 use crate::harness::proxies::NGINX;
 use crate::harness::proxies::nginx;
+use std::process::Command;
 
 // All but one: nginx takes headers out by name only, so not every name that linkgate itself takes out.
 promises!(nginx:
@@ -17,7 +20,13 @@ promises!(nginx:
     another_host_of_the_site_lets_in_without_a_second_letter,
     everybody_gets_the_answer_that_fits,
     nobody_asks_linkgate_in_the_proxys_name,
-    no_odd_address_leads_around_a_rule,
+    no_address_that_programs_read_differently_leads_around_a_rule,
+    no_host_that_programs_read_differently_leads_around_a_rule,
+    no_request_names_one_host_to_the_rules_and_another_to_the_proxy,
+    no_line_that_a_visitor_adds_changes_what_is_asked,
+    no_malformed_credential_is_one,
+    an_address_arrives_as_it_was_written,
+    a_rule_for_addresses_sees_the_visitors_own,
     a_websocket_opens_for_the_app_s_own_pages_only,
     bodies_long_addresses_and_large_headers_arrive_whole,
     a_preflight_passes_where_a_rule_lets_it,
@@ -27,6 +36,7 @@ promises!(nginx:
     nobody_passes_while_linkgate_is_silent,
     many_at_once_are_never_taken_for_each_other,
     a_renewed_cookie_reaches_the_browser,
+    no_cookie_of_the_app_takes_the_place_of_ours,
     a_page_with_a_renewed_cookie_goes_into_no_cache
 );
 
@@ -55,6 +65,19 @@ async fn no_name_of_the_page_reaches_the_app_in_any_spelling_of_a_visitors() {
             assert_eq!((seen.header("remote-user").as_str(), seen.all("remote-user").len()), ("1017", 1));
         }
     }
+}
+
+/// As many will have it.
+fn by_http2(ground: &Ground<'_>) -> Command {
+    let command = nginx(ground);
+    let config = std::fs::read_to_string(ground.place.path().join("nginx.conf")).unwrap();
+    ground.write("nginx.conf", &config.replace(" ssl;", " ssl http2;"));
+    command
+}
+
+#[tokio::test]
+async fn with_http2_no_request_names_two_hosts() {
+    attacks::no_request_names_one_host_to_the_rules_and_another_to_the_proxy(by_http2).await;
 }
 
 #[tokio::test]

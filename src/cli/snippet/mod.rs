@@ -66,6 +66,8 @@ struct Host {
     app_port: usize,
     guard: String,
     names: Vec<String>,
+    /// The cookies that linkgate sets there, as a regular expression without backslashes.
+    cookies: String,
 }
 
 /// Prints the configuration of one proxy.
@@ -158,6 +160,8 @@ fn host(
     let guarded = app.is_some_and(App::is_guarded);
     let names = app.map(names).unwrap_or_default();
     let cookie = CookieNames::new(&site.session.cookie, origin.secure()).session;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let cookies = format!("{}(-login)?", cookie.replace(|c| !plain(c), "."));
     let guard = if guarded { guard(&names, cookie, guards) } else { String::new() };
     let secure = origin.secure();
     let app_port = FIRST_APP.saturating_add(number);
@@ -175,6 +179,7 @@ fn host(
         app_port,
         guard,
         names,
+        cookies,
     }
 }
 

@@ -30,7 +30,7 @@ const BAD: &[Bad] = &[
         "[[site.app]]\nhost = \"b.example.com\"\naccept = [\"session\", \"basic\"]",
         "",
         "c.toml:11:22: site.app.accept: \"basic\" comes",
-        "leave it out",
+        "as `Authorization: Bearer`",
     ),
     // Sockets and trust.
     (

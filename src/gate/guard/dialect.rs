@@ -28,6 +28,7 @@ type Promise = [(&'static HeaderName, &'static str)];
 static NGINX: &Promise = &[
     (&ORIGINAL_URL, "proxy_set_header X-Original-URL $scheme://$http_host$request_uri;"),
     (&ORIGINAL_METHOD, "proxy_set_header X-Original-Method $request_method;"),
+    (&FORWARDED_HOST, "proxy_set_header X-Forwarded-Host $server_name;"),
 ];
 // Caddy's forward_auth and Traefik's forwardAuth send them by themselves; who writes Caddy's reverse_proxy out does not.
 static FORWARD: &Promise = &[
@@ -113,7 +114,15 @@ impl Way {
         let (method, target) = match self {
             Self::Nginx | Self::Challenge => {
                 let (secure, authority, path) = whole(text(asking.headers, &ORIGINAL_URL)?)?;
-                (text(asking.headers, &ORIGINAL_METHOD)?, Target::parse(secure, authority, path))
+                let target = Target::parse(secure, authority, path);
+                // For `GET https://one/ HTTP/1.1` with `Host: other`, or an unknown Host, nginx forwards to a server of
+                // another name than `$http_host` says.
+                let server = Target::parse(secure, client.host.as_deref().unwrap_or_default(), "/");
+                if target.as_ref().is_ok_and(|target| !server.is_ok_and(|server| server.host == target.host))
+                {
+                    return Err(No::Setting(two_hosts()));
+                }
+                (text(asking.headers, &ORIGINAL_METHOD)?, target)
             }
             Self::Forward => {
                 let host = client.host.as_deref().unwrap_or_default();
@@ -141,6 +150,14 @@ impl Way {
         };
         Cure::new("plain http", why, add)
     }
+}
+
+/// What a visitor can bring about too, by a request with two hosts.
+fn two_hosts() -> Cure {
+    let why = "nginx serves the visitor's host by a server of another name";
+    let add =
+        "server_name with the very host, and X-Forwarded-Host $server_name: each host in a server of its own";
+    Cure::new("two hosts", why, add)
 }
 
 /// `https://host[:port]/path?query`.

@@ -193,10 +193,12 @@ pub fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 /// What the app says. `/cookies` sets some, among them ours; `/headers` sends what would lead around the gate.
 fn answer(request: &Seen) -> Vec<u8> {
     let more = match request.target.split('?').next().unwrap_or_default() {
-        "/cookies" => concat!(
+        "/cookies" | "/open/cookies" => concat!(
             "Set-Cookie: first=1; Path=/\r\nSet-Cookie: second=2; Path=/\r\n",
             "Set-Cookie: linkgate=stolen; Path=/\r\nSet-Cookie: __Host-linkgate=stolen; Path=/; Secure\r\n",
-            "Set-Cookie: linkgate-login=stolen; Path=/\r\n"
+            "Set-Cookie: linkgate-login=stolen; Path=/\r\n",
+            "Set-Cookie: __Host-linkgate =stolen; Path=/; Secure; HttpOnly\r\n",
+            "Set-Cookie: __Host-linkgate-login=stolen; Path=/; Secure\r\n"
         ),
         "/headers" => concat!(
             "Alt-Svc: h3=\":443\"\r\nNEL: {}\r\nReport-To: {}\r\nReporting-Endpoints: a=\"https://a.example\"\r\n",

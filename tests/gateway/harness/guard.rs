@@ -1,5 +1,6 @@
 //! Another proxy before an app, asking linkgate: the real program, with the configuration of its page below docs/.
 
+use super::PATIENCE;
 use super::app::App;
 use super::authority::Authority;
 use super::browser::Browser;
@@ -9,21 +10,32 @@ use super::free_port;
 use super::gateway::Gateway;
 use super::gateway::HEAD;
 use super::gateway::Place;
+use super::raw::RawAnswer;
+use super::raw::exchange_over;
 use super::stage::Wire;
+use bytes::Bytes;
+use hyper_util::rt::TokioExecutor;
+use hyper_util::rt::TokioIo;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::Mutex;
+use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 pub const ALICE: &str = "alice@example.com";
 pub const BOB: &str = "bob@example.com";
 /// Where people sign in, and another host of the same site.
 pub const HOST: &str = "wiki.localhost";
 pub const OTHER: &str = "photos.localhost";
+/// Whom a rule for addresses lets in. All of 127.0.0.0/8 is this machine's.
+pub const NEAR: [u8; 4] = [127, 0, 0, 9];
 
 /// What a proxy needs to know of where it runs.
 pub struct Ground<'a> {
@@ -32,6 +44,8 @@ pub struct Ground<'a> {
     pub port: u16,
     /// `host:port` of the app.
     pub app: &'a str,
+    /// The same of the other host's.
+    pub other: &'a str,
 }
 
 impl Ground<'_> {
@@ -102,21 +116,30 @@ impl Guard {
 
     /// `session`: keys of the site's session; `app` is `host:port`.
     pub async fn with(kind: Kind, app: &str, session: &str) -> Self {
-        Self::build(kind, app, session, "").await
+        Self::build(kind, [app, app], session, "").await
+    }
+
+    /// Each host has an app of its own.
+    pub async fn before_two(kind: Kind, app: &App, other: &App) -> Self {
+        let addresses = [app, other].map(App::url);
+        let [app, other] = addresses.each_ref().map(|url| url.trim_start_matches("http://"));
+        Self::build(kind, [app, other], "", "").await
     }
 
     /// Before linkgate, which is before the app.
     pub async fn through(kind: Kind, app: &App) -> Self {
         let address = app.url();
         let upstream = format!("upstream = \"{address}\"");
-        Self::build(kind, address.trim_start_matches("http://"), "", &upstream).await
+        let app = address.trim_start_matches("http://");
+        Self::build(kind, [app, app], "", &upstream).await
     }
 
-    async fn build(kind: Kind, app: &str, session: &str, upstream: &str) -> Self {
+    async fn build(kind: Kind, [app, other]: [&str; 2], session: &str, upstream: &str) -> Self {
         let (place, port) = (Place::new(), free_port());
         // Some proxies become another user before they read all their files.
         std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let authority = Authority::make(place.path(), &[HOST, OTHER]);
+        let near = IpAddr::from(NEAR);
         let config = format!(
             r#"trusted_proxies = ["127.0.0.1"]
 {HEAD}
@@ -143,7 +166,11 @@ path = "/staff/"
 allow = ["{ALICE}"]
 [[site.app.route]]
 path = "/near/"
-clients = ["203.0.113.0/24"]
+clients = ["203.0.113.0/24", "{near}"]
+access = "public"
+[[site.app.route]]
+path = "/feed/"
+methods = ["GET"]
 access = "public"
 [[site.app.route]]
 path = "= /bye"
@@ -158,7 +185,7 @@ host = "{OTHER}"
 "#
         );
         let gateway = Gateway::start_with(place, &config).await;
-        let command = kind(&Ground { place: &gateway.place, port, app });
+        let command = kind(&Ground { place: &gateway.place, port, app, other });
         Self::run(command, gateway, authority, port, HOST).await
     }
 
@@ -205,10 +232,46 @@ host = "{OTHER}"
 
     /// A visitor who writes bytes, over TLS.
     pub async fn wire(&self) -> Wire {
+        Wire::over(self.connect([127, 0, 0, 1]).await).await
+    }
+
+    /// Bytes as they are, over TLS, and all that comes back.
+    pub async fn exchange(&self, bytes: &[u8]) -> RawAnswer {
+        self.exchange_from([127, 0, 0, 1], bytes).await
+    }
+
+    /// The same of a visitor at this address.
+    pub async fn exchange_from(&self, address: [u8; 4], bytes: &[u8]) -> RawAnswer {
+        exchange_over(self.connect(address).await, bytes).await
+    }
+
+    /// A request by HTTP/2, and its status: 0 where the proxy resets it, `None` where it speaks no HTTP/2.
+    pub async fn by_h2(&self, request: http::request::Builder) -> Option<u16> {
+        let mut config = (*self.authority.client()).clone();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let tcp = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
         let name = rustls_pki_types::ServerName::try_from(HOST).unwrap();
-        let tls = TlsConnector::from(self.authority.client()).connect(name, tcp).await.unwrap();
-        Wire::over(tls).await
+        let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await.unwrap();
+        if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
+            return None;
+        }
+        let (mut sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+            .handshake(TokioIo::new(tls))
+            .await
+            .unwrap();
+        let connection = tokio::spawn(connection);
+        let asked = sender.send_request(request.body(http_body_util::Empty::<Bytes>::new()).unwrap());
+        let answer = timeout(PATIENCE, asked).await.expect("an answer");
+        connection.abort();
+        Some(answer.map_or(0, |answer| answer.status().as_u16()))
+    }
+
+    async fn connect(&self, from: [u8; 4]) -> TlsStream<TcpStream> {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        let tcp = socket.connect(([127, 0, 0, 1], self.port).into()).await.unwrap();
+        let name = rustls_pki_types::ServerName::try_from(HOST).unwrap();
+        TlsConnector::from(self.authority.client()).connect(name, tcp).await.unwrap()
     }
 
     /// What the proxy said.

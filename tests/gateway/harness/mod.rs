@@ -2,6 +2,7 @@
 //! like a browser, raw sockets, and a mailbox. Nothing here knows the gateway from the inside.
 
 pub mod app;
+pub mod attacks;
 pub mod authority;
 pub mod browser;
 pub mod frames;

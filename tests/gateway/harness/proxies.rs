@@ -33,7 +33,7 @@ pub fn haproxy(ground: &Ground<'_>) -> Command {
             ("bind :80\n", &format!("bind unix@{folder}/plain\n")),
             ("bind :443", &format!("bind 127.0.0.1:{}", ground.port)),
             ("photos.example.com", OTHER),
-            ("127.0.0.1:3001", ground.app),
+            ("127.0.0.1:3001", ground.other),
         ],
     );
     let mut command = debian("haproxy");
@@ -85,7 +85,7 @@ pub fn apache_asking(ground: &Ground<'_>) -> Command {
         ("/etc/apache2/linkgate.lua", lua.as_str()),
         ("/etc/ssl/photos.example.com", &other),
         ("photos.example.com", OTHER),
-        ("127.0.0.1:3001", ground.app),
+        ("127.0.0.1:3001", ground.other),
     ];
     apache(ground, &host(ground, 1, &more), 2)
 }
@@ -97,14 +97,14 @@ pub fn apache_before_linkgate(ground: &Ground<'_>) -> Command {
 
 pub fn envoy(ground: &Ground<'_>) -> Command {
     let address = |port: u16| format!("address: 127.0.0.1, port_value: {port} }}");
-    let app = ground.app.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+    let port = |app: &str| app.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
     let config = ground.here(
         &block(ENVOY, "yaml"),
         &[
             ("address: 0.0.0.0, port_value: 443 }", &address(ground.port)),
             ("address: 127.0.0.1, port_value: 8080 }", &address(ground.place.port)),
-            ("address: 127.0.0.1, port_value: 3000 }", &address(app)),
-            ("address: 127.0.0.1, port_value: 3001 }", &address(app)),
+            ("address: 127.0.0.1, port_value: 3000 }", &address(port(ground.app))),
+            ("address: 127.0.0.1, port_value: 3001 }", &address(port(ground.other))),
             ("/etc/ssl/photos.example.com", &format!("{}/site", ground.folder())),
             ("photos.example.com", OTHER),
         ],
@@ -124,6 +124,7 @@ pub fn nginx(ground: &Ground<'_>) -> Command {
     let port = format!("listen 127.0.0.1:{} ssl", ground.port);
     let server = ground.here(server, &[("listen 443 ssl", &port)]);
     let other = server.replace(&format!("server_name {HOST}"), &format!("server_name {OTHER}"));
+    let other = other.replace(&format!("http://{};", ground.app), &format!("http://{};", ground.other));
     let whole = format!(
         "daemon off;\npid {folder}/nginx.pid;\nworker_processes 1;\nerror_log stderr info;\nevents {{}}\nhttp {{\n\
          access_log off;\nclient_body_temp_path {folder}/t1;\nproxy_temp_path {folder}/t2;\nfastcgi_temp_path {folder}/t3;\n\
@@ -147,7 +148,7 @@ pub fn caddy(ground: &Ground<'_>) -> Command {
         &[
             ("wiki.example.com {", &site(HOST)),
             ("photos.example.com {", &site(OTHER)),
-            ("127.0.0.1:3001", ground.app),
+            ("127.0.0.1:3001", ground.other),
         ],
     );
     let file = format!("{{\n\tadmin off\n\tauto_https off\n\tstorage file_system {folder}/caddy\n}}\n{own}");
@@ -161,7 +162,7 @@ pub fn traefik(ground: &Ground<'_>) -> Command {
     let folder = ground.folder();
     let blocks = blocks(TRAEFIK, "yaml");
     let [fixed, dynamic] = blocks.as_slice() else { panic!("two blocks of YAML") };
-    let own = ground.here(dynamic, &[("photos.example.com", OTHER), ("127.0.0.1:3001", ground.app)]);
+    let own = ground.here(dynamic, &[("photos.example.com", OTHER), ("127.0.0.1:3001", ground.other)]);
     let certificate = format!("{{ certFile: {folder}/site.pem, keyFile: {folder}/site.key }}");
     let own = ground.write("linkgate.yml", &format!("{own}tls:\n  certificates: [{certificate}]\n"));
     let fixed = ground.here(

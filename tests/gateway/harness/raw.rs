@@ -2,7 +2,9 @@
 
 use super::PATIENCE;
 use super::app::find;
+use tokio::io::AsyncRead;
 use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -20,8 +22,12 @@ pub struct RawAnswer {
 /// Sends these bytes and reads until the connection ends, or until one whole answer is here and nothing more comes
 /// although a second request was sent behind it (`Connection: close`).
 pub async fn exchange(port: u16, bytes: &[u8]) -> RawAnswer {
+    exchange_over(TcpStream::connect(("127.0.0.1", port)).await.unwrap(), bytes).await
+}
+
+/// The same on a connection that is there.
+pub async fn exchange_over(mut socket: impl AsyncRead + AsyncWrite + Unpin, bytes: &[u8]) -> RawAnswer {
     let whole = async {
-        let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         // The gateway may refuse before it has read everything.
         let _ = socket.write_all(bytes).await;
         let mut read = Vec::new();
