@@ -34,11 +34,13 @@ use crate::serve::Health;
 use crate::serve::Inherited;
 use crate::serve::Readiness;
 use crate::serve::Server;
+use crate::store::Settings;
 use crate::store::Store;
+use crate::store::StoreError;
 
 /// Beyond this age of what is known of revocations, nobody is let in by it.
 const MAX_STALENESS: Duration = Duration::from_hours(1);
-/// How much older than the poll the standing may be before `/readyz` says so.
+/// How much older than the poll the standing may be before `/readyz` says that the store does not answer.
 const READY_STALENESS: Duration = Duration::from_secs(10);
 
 /// Makes more own pages from the inbox and the sign-in room: the demo's.
@@ -83,8 +85,18 @@ impl Gateway {
         // The secret first: it is refused where a store exists without it.
         let masters = rooms::masters(loaded, &random)?;
         let store = Store::open(&rooms::store(loaded), &clock, &random).map_err(|error| error.to_string())?;
-        let snapshot = store.snapshot().await.map_err(|error| error.to_string())?;
-        let keys = Arc::new(Keyring::new(masters, &snapshot.epochs).map_err(|error| error.to_string())?);
+        let (trouble, troubles) = watch::channel(String::new());
+        let keys = match store.snapshot().await {
+            Ok(snapshot) => Keyring::new(masters, &snapshot.epochs),
+            // It may come back; until then nobody who is signed in is let through on a guess.
+            Err(error @ (StoreError::Away(_) | StoreError::Full)) if shared(&loaded.store) => {
+                tracing::error!(%error, "the store does not answer; serving what is public until it does");
+                trouble.send_replace(error.to_string());
+                Keyring::waiting(masters, &random)
+            }
+            Err(error) => return Err(error.to_string()),
+        };
+        let keys = Arc::new(keys.map_err(|error| error.to_string())?);
         let standing = Arc::new(Standing::new());
         let shared = Shared { store, standing, keys, memory: Memory::new(), clock, random, extra };
 
@@ -97,13 +109,19 @@ impl Gateway {
             keys: Arc::clone(&shared.keys),
             sites: sites_seen,
             clock: shared.clock.clone(),
+            trouble,
         };
-        let seen = housekeeping.load().await.map_err(|error| error.to_string())?;
-        shared.store.sweep().await.map_err(|error| error.to_string())?;
+        let seen = if troubles.borrow().is_empty() {
+            let seen = housekeeping.load().await.map_err(|error| error.to_string())?;
+            shared.store.sweep().await.map_err(|error| error.to_string())?;
+            Some(seen)
+        } else {
+            None
+        };
 
         let mailers = Mailers::new(built.mailers);
         let settings = rooms::serve(loaded, inherited, shared.clock.clone());
-        let server = Server::start(settings, Arc::new(built.gate), shared.health())
+        let server = Server::start(settings, Arc::new(built.gate), shared.health(troubles))
             .map_err(|error| error.to_string())?;
         let outbox = Outbox::new(
             shared.store.clone(),
@@ -227,14 +245,34 @@ impl Shared {
         Ok(Built { gate, connectors, sites, mailers })
     }
 
-    fn health(&self) -> Health {
+    fn health(&self, troubles: watch::Receiver<String>) -> Health {
         let (standing, clock) = (Arc::clone(&self.standing), self.clock.clone());
         Arc::new(move || {
-            let fresh = standing.age(clock.now()).is_some_and(|age| age <= READY_STALENESS);
-            let detail = if fresh { "answers" } else { "has not answered for a while; look at the log" };
-            Readiness { checks: vec![Check { name: "store", ok: fresh, detail: detail.to_owned() }] }
+            let age = standing.age(clock.now());
+            let ready = age.is_some_and(|age| age <= MAX_STALENESS);
+            let trouble = troubles.borrow().clone();
+            let ok = trouble.is_empty() && age.is_some_and(|age| age <= READY_STALENESS);
+            let detail = match age {
+                Some(_) if ok => "answers".to_owned(),
+                Some(age) if ready => format!(
+                    "has not answered for {} s: {trouble}; nobody new comes in, people signed in go on for an hour",
+                    age.as_secs()
+                ),
+                Some(_) => {
+                    format!("has not answered for over an hour: {trouble}; people signed in are kept waiting")
+                }
+                None => {
+                    format!("has not answered since the start: {trouble}; people signed in are kept waiting")
+                }
+            };
+            Readiness { ready, checks: vec![Check { name: "store", ok, detail }] }
         })
     }
+}
+
+/// Whether the store is shared with other machines, so that it may be away while we are here.
+const fn shared(store: &Settings) -> bool {
+    matches!(store, Settings::Redis(_))
 }
 
 /// Master secrets from their text.

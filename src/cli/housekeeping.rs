@@ -1,11 +1,13 @@
-//! Keeps what is in memory true to the store: revocations, people and keys, four times a second; sweeps once an hour.
-//! Never lets anybody in: while the store does not answer, the standing only grows older, until the gate refuses.
+//! Keeps what is in memory true to the store: revocations, people and keys, four times a second and whenever the store
+//! rings; tells the store what it lost; sweeps once an hour. Never lets anybody in: while the store does not answer, the
+//! standing only grows older, until the gate refuses.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::clock::Timestamp;
@@ -32,6 +34,8 @@ pub struct Housekeeping {
     pub sites: watch::Receiver<Arc<Sites>>,
     /// Time.
     pub clock: Clock,
+    /// Why the store does not answer; empty while it does.
+    pub trouble: watch::Sender<String>,
 }
 
 impl Housekeeping {
@@ -42,24 +46,29 @@ impl Housekeeping {
     pub async fn load(&self) -> Result<i64, StoreError> {
         let version = self.store.version().await?;
         let snapshot = self.store.snapshot().await?;
+        let now = self.clock.now();
         // Keys first: whoever sees the new generation must find the new keys.
-        if let Err(error) = self.keys.update(&snapshot.epochs) {
+        if let Err(error) = self.keys.update(&self.standing.epochs_with(&snapshot.epochs, now)) {
             tracing::error!(%error, "the store holds no usable key epoch; the old keys stay");
         }
-        self.standing.apply(snapshot, self.clock.now());
+        self.standing.apply(snapshot, now);
         Ok(version)
     }
 
-    /// Runs until `stop` says true.
-    pub async fn run(self, mut seen: i64, mut stop: watch::Receiver<bool>) {
+    /// Runs until `stop` says true. `seen`: the version that was loaded; `None`: nothing was loaded yet.
+    pub async fn run(self, mut seen: Option<i64>, mut stop: watch::Receiver<bool>) {
+        let changes = self.store.changes();
         let mut tick = tokio::time::interval(POLL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut last = self.clock.now();
-        let mut swept = last;
+        // What could not be loaded could not be swept.
+        let mut swept = seen.map(|_| last);
+        let mut sweeping: Option<JoinHandle<()>> = None;
         let mut away = false;
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
+                () = changes.notified() => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
             let now = self.clock.now();
@@ -67,35 +76,61 @@ impl Housekeeping {
                 Ok(version) => {
                     if away {
                         tracing::info!("the store answers again");
+                        self.trouble.send_replace(String::new());
                     }
                     away = false;
-                    seen = version;
+                    seen = Some(version);
                 }
-                Err(error) if !away => {
-                    tracing::error!(%error, "the store does not answer; people signed in go on for a while");
+                Err(error) => {
+                    if !away {
+                        tracing::error!(%error, "the store does not answer; people signed in go on for a while");
+                    }
                     away = true;
+                    self.trouble.send_replace(error.to_string());
                 }
-                Err(_) => {}
             }
             if self.somebody_ran_out(last, now) {
                 self.standing.bump();
             }
             last = now;
-            if now.since(swept) >= SWEEP {
-                swept = now;
-                if let Err(error) = self.store.sweep().await {
-                    tracing::warn!(%error, "what has ended could not be swept");
-                }
+            let due = swept.is_none_or(|swept| now.since(swept) >= SWEEP);
+            if due && !away && sweeping.as_ref().is_none_or(JoinHandle::is_finished) {
+                swept = Some(now);
+                // Beside the looks: with many records it may take longer than a revocation may.
+                sweeping = Some(tokio::spawn(sweep(self.store.clone())));
             }
         }
     }
 
-    async fn look(&self, seen: i64) -> Result<i64, StoreError> {
-        if self.store.version().await? == seen {
-            self.standing.confirm(self.clock.now());
-            return Ok(seen);
+    /// Any other number is a change, a lower one too: a fail-over or a backup brought an older state back.
+    async fn look(&self, seen: Option<i64>) -> Result<i64, StoreError> {
+        let version = match seen {
+            Some(seen) if self.store.version().await? == seen => {
+                self.standing.confirm(self.clock.now());
+                seen
+            }
+            Some(_) | None => self.load().await?,
+        };
+        self.unite().await;
+        Ok(version)
+    }
+
+    /// What ended here has ended, whatever the store remembers: it is told until it has it.
+    async fn unite(&self) {
+        let unsaid = self.standing.unsaid();
+        if unsaid.is_empty() {
+            return;
         }
-        self.load().await
+        match self.store.unite(&unsaid).await {
+            Ok(lost) => {
+                self.standing.said(&unsaid);
+                if lost > 0 {
+                    tracing::info!(lost, "the store lacked what is known here to have ended, and has it now");
+                }
+            }
+            // Reading may work where writing does not: what is known here stays in force here.
+            Err(error) => tracing::debug!(%error, "the store does not take what it lacks; trying again"),
+        }
     }
 
     /// Whether somebody's `until` lies between two looks: passes made before it must be judged again.
@@ -106,5 +141,11 @@ impl Housekeeping {
         let in_file: HashSet<Timestamp> =
             sites.all().iter().flat_map(|site| site.users.values()).filter_map(|user| user.until).collect();
         stored.into_iter().chain(in_file).any(|until| ended(Some(until)))
+    }
+}
+
+async fn sweep(store: Store) {
+    if let Err(error) = store.sweep().await {
+        tracing::warn!(%error, "what has ended could not be swept");
     }
 }

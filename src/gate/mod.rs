@@ -241,6 +241,10 @@ impl Gate {
             return self.fault(&visitor(&found), request.headers(), &Fault::Stale);
         }
         match own_path(&self.parts.prefix, &target) {
+            // Before anything was loaded the keys are nobody's: what they sign would be of no use a moment later.
+            Own::Ours(path) if !self.loaded(journey.now) && !path.starts_with("/assets/") => {
+                return self.fault(&visitor(&found), request.headers(), &Fault::Stale);
+            }
             Own::Ours(path) => {
                 let Ok(uri) = path.parse() else {
                     return self.fault(&visitor(&found), request.headers(), &Fault::NotFound);
@@ -265,6 +269,10 @@ impl Gate {
             }
             Err(refusal) => self.refuse(&visitor(&found), refusal, &target, &method, request.headers()),
         }
+    }
+
+    fn loaded(&self, now: Timestamp) -> bool {
+        self.parts.standing.age(now).is_some()
     }
 
     fn fresh(&self, now: Timestamp) -> bool {

@@ -9,6 +9,8 @@ use super::KeyEpoch;
 use super::KeyError;
 use super::Keys;
 use super::MasterSecret;
+use crate::clock::Timestamp;
+use crate::random::Random;
 
 /// Master secrets, and what is derived from them at present.
 #[derive(Debug)]
@@ -27,6 +29,16 @@ impl Keyring {
         let assertions = AssertionKey::new(&masters)?;
         let keys = Arc::new(Keys::new(&masters, epochs)?);
         Ok(Self { masters, assertions, current: RwLock::new((marks(epochs), keys)) })
+    }
+
+    /// Before the store has answered: keys of an epoch that nobody else knows, so that what they sign is of no use to
+    /// anybody once [`Keyring::update`] has brought those in force.
+    ///
+    /// # Errors
+    /// [`KeyError`] where a secret is too short.
+    pub fn waiting(masters: Vec<MasterSecret>, random: &Random) -> Result<Self, KeyError> {
+        let id = format!("waiting-{}", random.uuid());
+        Self::new(masters, &[KeyEpoch { id, created_at: Timestamp::default(), accepted_until: None }])
     }
 
     /// The keys in force.

@@ -1,10 +1,10 @@
 //! What is known in memory of people, revocations and keys: loaded before the first request, kept current from the store.
 //! Never asks the store itself, and never forgets a revocation or lowers a generation, however late a snapshot comes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use super::EmailAddress;
@@ -42,6 +42,26 @@ pub struct Snapshot {
     pub version: i64,
 }
 
+/// What is known here and the store may lack: revocations that it did not take yet, and what it lost in a fail-over or
+/// with a backup that was restored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unsaid {
+    /// Revoked sessions and their absolute ends.
+    pub revoked: Vec<(SessionId, Timestamp)>,
+    /// Site, person, and the number that sessions must at least carry.
+    pub generations: Vec<(String, EmailAddress, u64)>,
+    /// Key epochs that are missing there, or are believed there for longer than they may.
+    pub epochs: Vec<KeyEpoch>,
+}
+
+impl Unsaid {
+    /// Whether the store lacks nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.revoked.is_empty() && self.generations.is_empty() && self.epochs.is_empty()
+    }
+}
+
 #[derive(Default, PartialEq, Eq, Clone)]
 struct Person {
     generation: u64,
@@ -60,6 +80,8 @@ pub struct Standing {
     people: RwLock<People>,
     revoked: RwLock<HashMap<SessionId, Timestamp>>,
     epochs: RwLock<Vec<KeyEpoch>>,
+    /// What the store is not known to have. Never touched by requests that only pass.
+    unsaid: Mutex<Unsaid>,
     /// When the state was last known to be current, in milliseconds; [`NEVER`]: never loaded. Read on every request.
     current_at: AtomicI64,
 }
@@ -85,13 +107,17 @@ impl Standing {
             people: RwLock::default(),
             revoked: RwLock::default(),
             epochs: RwLock::default(),
+            unsaid: Mutex::default(),
             current_at: AtomicI64::new(NEVER),
         }
     }
 
     /// Takes over what the store says, current as of `now`. What is revoked here stays revoked until its end, and a
     /// person's generation never falls, even when the snapshot was read a moment too early to know.
-    pub fn apply(&self, snapshot: Snapshot, now: Timestamp) {
+    pub fn apply(&self, mut snapshot: Snapshot, now: Timestamp) {
+        let united = self.epochs_with(&snapshot.epochs, now);
+        self.compare(&snapshot, &united, now);
+        snapshot.epochs = united;
         let mut changed = self.take_revoked(snapshot.revoked, now);
         changed |= self.take_people(snapshot.people);
         {
@@ -105,6 +131,60 @@ impl Standing {
         }
     }
 
+    /// The store's key epochs united with those that are known here: none comes back that has ended, and none that is
+    /// still believed is lost with the store's memory. Newest first.
+    #[must_use]
+    pub fn epochs_with(&self, stored: &[KeyEpoch], now: Timestamp) -> Vec<KeyEpoch> {
+        let known = read(&self.epochs);
+        let mut united = stored.to_vec();
+        for epoch in known.iter() {
+            match united.iter_mut().find(|other| other.id == epoch.id) {
+                Some(other) => other.accepted_until = earlier(other.accepted_until, epoch.accepted_until),
+                None if epoch.accepted_until.is_some_and(|end| end <= now) => {}
+                None => united.push(epoch.clone()),
+            }
+        }
+        // Stable: what the store has in order stays so.
+        united.sort_by_key(|epoch| std::cmp::Reverse(epoch.created_at));
+        united
+    }
+
+    /// What the store is to be told (again).
+    #[must_use]
+    pub fn unsaid(&self) -> Unsaid {
+        lock(&self.unsaid).clone()
+    }
+
+    /// The store has taken this.
+    pub fn said(&self, told: &Unsaid) {
+        let mut unsaid = lock(&self.unsaid);
+        unsaid.revoked.retain(|entry| !told.revoked.contains(entry));
+        unsaid.generations.retain(|entry| !told.generations.contains(entry));
+        unsaid.epochs.retain(|entry| !told.epochs.contains(entry));
+    }
+
+    /// Notes what a snapshot lacks, and crosses out what it has.
+    fn compare(&self, snapshot: &Snapshot, united: &[KeyEpoch], now: Timestamp) {
+        let stored: HashSet<SessionId> = snapshot.revoked.iter().map(|(id, _)| *id).collect();
+        let lacks = |(id, until): &(SessionId, Timestamp)| *until >= now && !stored.contains(id);
+        let revoked: Vec<_> =
+            read(&self.revoked).iter().map(|(id, until)| (*id, *until)).filter(lacks).collect();
+        let mut numbers: HashMap<(&str, &EmailAddress), u64> = HashMap::new();
+        for person in &snapshot.people {
+            numbers.insert((&person.site, &person.email), person.generation);
+        }
+        let mut generations = Vec::new();
+        for (site, people) in read(&self.people).iter() {
+            for (email, person) in people {
+                if person.generation > numbers.get(&(site.as_str(), email)).copied().unwrap_or_default() {
+                    generations.push((site.clone(), email.clone(), person.generation));
+                }
+            }
+        }
+        let epochs = united.iter().filter(|epoch| !snapshot.epochs.contains(epoch)).cloned().collect();
+        *lock(&self.unsaid) = Unsaid { revoked, generations, epochs };
+    }
+
     /// The state is current as of `now`: a poll found no change.
     pub fn confirm(&self, now: Timestamp) {
         // What was never loaded cannot be current.
@@ -114,7 +194,9 @@ impl Standing {
 
     /// Ends a session here and now, before the next poll sees it. `until`: its absolute end.
     pub fn revoke(&self, id: SessionId, until: Timestamp) {
-        write(&self.revoked).insert(id, until);
+        if write(&self.revoked).insert(id, until).is_none() {
+            lock(&self.unsaid).revoked.push((id, until));
+        }
         self.bump();
     }
 
@@ -231,6 +313,18 @@ impl Standing {
     }
 }
 
+/// `None` is never.
+fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A thread that panicked while holding a lock left whole values behind: each write is one assignment.
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
     lock.read().unwrap_or_else(PoisonError::into_inner)
@@ -306,6 +400,46 @@ mod tests {
         assert_eq!(standing.person_generation("wiki", &alice()), 3);
         assert!(standing.profile("wiki", &alice()).is_some());
         assert_eq!(standing.person_generation("other", &alice()), 0);
+    }
+
+    fn epoch(id: &str, created: i64, until: Option<i64>) -> KeyEpoch {
+        KeyEpoch { id: id.to_owned(), created_at: at(created), accepted_until: until.map(at) }
+    }
+
+    #[test]
+    fn what_the_store_lost_is_known_and_forgotten_once_it_was_said() {
+        let standing = Standing::new();
+        standing.apply(snapshot(vec![person(2, true)], vec![(id(1), at(100)), (id(2), at(5))]), at(1));
+        assert!(standing.unsaid().is_empty());
+        standing.revoke(id(3), at(100));
+        standing.revoke(id(1), at(100));
+        assert_eq!(standing.unsaid().revoked, [(id(3), at(100))]);
+        // The store was emptied, or an old backup came back.
+        standing.apply(snapshot(vec![person(1, true)], Vec::new()), at(6));
+        let mut unsaid = standing.unsaid();
+        unsaid.revoked.sort_by_key(|(id, _)| *id.bytes());
+        assert_eq!(unsaid.revoked, [(id(1), at(100)), (id(3), at(100))]);
+        assert_eq!(unsaid.generations, [("wiki".to_owned(), alice(), 2)]);
+        standing.said(&unsaid);
+        assert!(standing.unsaid().is_empty());
+        standing.apply(snapshot(vec![person(2, true)], vec![(id(1), at(100)), (id(3), at(100))]), at(7));
+        assert!(standing.unsaid().is_empty());
+    }
+
+    #[test]
+    fn a_key_epoch_that_ended_never_comes_back_and_one_that_is_believed_is_not_lost() {
+        let standing = Standing::new();
+        let with = |epochs: Vec<KeyEpoch>| Snapshot { epochs, ..Snapshot::default() };
+        standing.apply(with(vec![epoch("b", 2, None), epoch("a", 1, Some(50))]), at(3));
+        // An old state of the store: before the rotation.
+        standing.apply(with(vec![epoch("a", 1, None)]), at(4));
+        let united = [epoch("b", 2, None), epoch("a", 1, Some(50))];
+        assert_eq!(standing.keys_epochs(), united);
+        assert_eq!(standing.unsaid().epochs, united);
+        // What has ended is of no use to anybody.
+        standing.apply(with(vec![epoch("b", 2, None)]), at(50));
+        assert_eq!(standing.keys_epochs(), [epoch("b", 2, None)]);
+        assert!(standing.unsaid().is_empty());
     }
 
     #[test]

@@ -36,11 +36,13 @@ pub type Health = Arc<dyn Fn() -> Readiness + Send + Sync>;
 /// What `/readyz` shows.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Readiness {
-    /// One part each; none means ready.
+    /// Whether visitors can be served at all: 503 where not. A part that is not well need not keep anybody from serving.
+    pub ready: bool,
+    /// One part each.
     pub checks: Vec<Check>,
 }
 
-/// One part that must be well for requests to be served.
+/// One part that is well or not.
 #[derive(Clone, Debug, Serialize)]
 pub struct Check {
     /// The part, e.g. `store`.
@@ -151,8 +153,8 @@ fn answer(request: &Request<Incoming>, shared: &Shared, health: &Health) -> Resp
         return text(StatusCode::OK, "ok\n");
     }
     let draining = shared.is_draining();
-    let checks = health().checks;
-    let ready = !draining && checks.iter().all(|check| check.ok);
+    let Readiness { ready, checks } = health();
+    let ready = ready && !draining;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     match serde_json::to_vec(&Report { ready, draining, checks }) {
         Ok(json) => respond(status, "application/json", json.into()),

@@ -46,6 +46,7 @@ use crate::identity::KeyEpoch;
 use crate::identity::Profile;
 use crate::identity::SessionId;
 use crate::identity::Snapshot;
+use crate::identity::Unsaid;
 use crate::random::Random;
 
 /// The store. Cheap to clone; clones are one.
@@ -92,16 +93,38 @@ impl Store {
         }
     }
 
+    /// Rung when another process may have changed what `snapshot` says: look at `version` then, and from time to time
+    /// without it. Call it once, inside the runtime that outlives the store. A store that cannot tell never rings.
+    #[must_use]
+    pub fn changes(&self) -> Arc<Notify> {
+        match &self.backend {
+            Backend::Redis(redis) => redis.changes(),
+            Backend::Sqlite(_) | Backend::Http(_) => Arc::default(),
+        }
+    }
+
+    /// Tells the store what memory knows and it may lack, and says how much it did. A file loses nothing that it has
+    /// committed: there is nothing to tell it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; part of it may have been taken: tell it again.
+    pub async fn unite(&self, unsaid: &Unsaid) -> Result<u64, StoreError> {
+        match &self.backend {
+            Backend::Redis(redis) if !unsaid.is_empty() => redis.unite(unsaid).await,
+            Backend::Redis(_) | Backend::Sqlite(_) | Backend::Http(_) => Ok(0),
+        }
+    }
+
     /// Takes one from a bucket, if the quota has one left. SQLite: in memory, of this process alone. Redis: shared by
     /// all who use it.
     ///
     /// # Errors
     /// [`StoreError::Away`]: nobody knows what is left, so nothing may be done that the quota is about.
     pub async fn spend(&self, bucket: &str, quota: Quota) -> Result<bool, StoreError> {
-        match &self.backend {
-            Backend::Sqlite(_) | Backend::Http(_) => Ok(self.limits.spend(bucket, quota, self.clock.now())),
-            Backend::Redis(redis) => redis.spend_from(bucket, quota).await,
+        if let Backend::Redis(redis) = &self.backend {
+            return redis.spend_from(bucket, quota).await;
         }
+        Ok(self.limits.spend(bucket, quota, self.clock.now()))
     }
 
     /// Removes what is of no more use to anybody. Runs at start and after each new link by itself; call it hourly.
@@ -144,8 +167,9 @@ macro_rules! verbs {
                 pub async fn $verb(&self, $($name: $what),*) -> Result<$answer, StoreError> {
                     match &self.backend {
                         Backend::Sqlite(sqlite) => sqlite.$verb($($name),*).await,
-                        Backend::Redis(redis) => redis.$verb($($name),*).await,
-                        Backend::Http(http) => http.$verb($($name),*).await,
+                        // On the heap: where the store is SQLite, nobody's task grows by what the others need.
+                        Backend::Redis(redis) => Box::pin(redis.$verb($($name),*)).await,
+                        Backend::Http(http) => Box::pin(http.$verb($($name),*)).await,
                     }
                 }
             )*

@@ -7,7 +7,7 @@ async fn the_monitor_tells_health_and_readiness_and_nothing_else() {
     let mut settings = settings(vec![Listen::Http(loopback())]);
     settings.monitor = Some(loopback());
     let check = Check { name: "store", ok: false, detail: "away".to_owned() };
-    let health: Health = Arc::new(move || Readiness { checks: vec![check.clone()] });
+    let health: Health = Arc::new(move || Readiness { ready: false, checks: vec![check.clone()] });
     let server = Server::start(settings, House::new("first"), health).unwrap();
     let monitor = server.monitor_addr().unwrap();
     assert!(exchange(monitor, &get("/healthz", "")).await.starts_with("HTTP/1.1 200 "));

@@ -118,7 +118,7 @@ impl Redis {
             if link.record.site != site || link.code_tag.is_none() {
                 continue;
             }
-            let code = code(site, &link.record.email, &link.code_seed, &link.record.id);
+            let code = code(site, &link.record.email, link.code_seed, &link.record.id);
             if link.record.used_at.is_some() {
                 void.push(code);
             } else if link.is_live(now) {
@@ -205,7 +205,7 @@ impl Candidate {
 }
 
 /// What makes a code one code, in however many letters: site, address and seed. A code without a seed is one of its own.
-pub(super) fn code(site: &str, email: &EmailAddress, seed: &Option<[u8; 8]>, link: &str) -> Vec<u8> {
+pub(super) fn code(site: &str, email: &EmailAddress, seed: Option<[u8; 8]>, link: &str) -> Vec<u8> {
     let own = match seed {
         Some(seed) => seed.to_vec(),
         None => [b"link ", link.as_bytes()].concat(),

@@ -107,6 +107,17 @@ impl Connection {
         self.timeout
     }
 
+    pub(super) fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Where the server of a key is.
+    pub(super) async fn place_of(&self, key: &str) -> Result<Place, StoreError> {
+        let deadline = Instant::now() + self.timeout;
+        let server = timeout_at(deadline.into(), self.server_of(key, deadline)).await;
+        server.unwrap_or_else(|_| Err(self.late())).map(|server| server.place.clone())
+    }
+
     pub(super) fn home(&self) -> &tokio::runtime::Handle {
         &self.entry.home
     }
@@ -120,7 +131,7 @@ impl Connection {
     /// one command is the error of all.
     pub(super) async fn ask_all(&self, asks: Vec<Ask>) -> Result<Vec<Vec<Value>>, StoreError> {
         let deadline = Instant::now() + self.timeout;
-        let answer = timeout_at(deadline.into(), self.attempts(&asks, deadline)).await;
+        let answer = timeout_at(deadline.into(), Box::pin(self.attempts(&asks, deadline))).await;
         answer.unwrap_or_else(|_| Err(self.late()))
     }
 
@@ -198,7 +209,7 @@ impl Connection {
     /// time, so that it may be lost with its server.
     pub(super) async fn ask_surely(&self, ask: &Ask) -> Result<(Vec<Value>, bool), StoreError> {
         let deadline = Instant::now() + self.timeout;
-        let answer = timeout_at(deadline.into(), self.sure_attempts(ask, deadline)).await;
+        let answer = timeout_at(deadline.into(), Box::pin(self.sure_attempts(ask, deadline))).await;
         answer.unwrap_or_else(|_| Err(self.late()))
     }
 
@@ -301,8 +312,8 @@ impl Connection {
                     server.saw_replicas(true);
                     let mut wait = Pipeline::new();
                     wait.add_command(self.wait(1, deadline));
-                    let waited = server.send(&self.entry, Lane::Sure, &wait, deadline, Some(number)).await?;
-                    matches!(waited.0.first(), Some(Value::Int(got)) if *got >= 1)
+                    let heard = server.send(&self.entry, Lane::Sure, &wait, deadline, Some(number)).await?;
+                    matches!(heard.0.first(), Some(Value::Int(got)) if *got >= 1)
                 }
             },
         };

@@ -265,7 +265,7 @@ impl Redis {
 
     /// All letters there are, with what orders them and their links.
     async fn letters(&self) -> Result<Vec<(i64, [u8; 32], LetterRecord)>, StoreError> {
-        let hashes = walk::hashes(self.members(Index::Links, None).await?)?;
+        let hashes = walk::hashes(&self.members(Index::Links, None).await?)?;
         let mut letters = Vec::new();
         for step in walk::steps(&hashes) {
             let asks = step.iter().map(|hash| {

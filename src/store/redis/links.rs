@@ -104,7 +104,7 @@ impl Redis {
     fn ask_tries(&self, link: &NewLink) -> Ask {
         let key = self.keys.codes(&link.nonce_hash.unwrap_or_default());
         let mut command = ::redis::cmd("HGET");
-        command.arg(&key).arg(codes::tries(&codes::code(&link.site, &link.email, &link.code_seed, &link.id)));
+        command.arg(&key).arg(codes::tries(&codes::code(&link.site, &link.email, link.code_seed, &link.id)));
         Ask::one(&key, command)
     }
 
@@ -150,7 +150,10 @@ impl Redis {
         }
         match (state.as_str(), link) {
             ("redeemed", Some(link)) if sure => {
-                self.settle(by.session, token_hash, by.ends, link.site.clone()).await;
+                // Who signed in has; what follows may be done later, by whoever reads it.
+                let settled = self.settle(by.session, token_hash, by.ends, link.site.clone());
+                let settled = self.connection.home().spawn(settled);
+                let _ = tokio::time::timeout(self.connection.timeout() / 4, settled).await;
                 Ok(Redeemed::Redeemed(link))
             }
             ("redeemed", Some(_)) => Err(StoreError::Away(
@@ -225,7 +228,7 @@ impl Redis {
         nonce_hash: [u8; 32],
     ) -> Result<(crate::clock::Timestamp, Vec<Link>), StoreError> {
         let members = self.members_of(vec![self.keys.of_browser(&nonce_hash)]).await?;
-        let (now, _, mut links) = self.links(&walk::hashes(members)?).await?;
+        let (now, _, mut links) = self.links(&walk::hashes(&members)?).await?;
         Link::newest_first(&mut links);
         Ok((now, links))
     }
@@ -235,7 +238,7 @@ impl Redis {
         filter: LinkFilter,
     ) -> Result<Vec<LinkRecord>, StoreError> {
         let members = self.members(Index::Links, filter.email.as_ref()).await?;
-        let (now, _, mut links) = self.links(&walk::hashes(members)?).await?;
+        let (now, _, mut links) = self.links(&walk::hashes(&members)?).await?;
         links.retain(|Link { record, .. }| {
             filter.site.as_ref().is_none_or(|site| *site == record.site)
                 && filter.email.as_ref().is_none_or(|email| *email == record.email)
@@ -267,9 +270,9 @@ impl Redis {
                 (hashes, None, None)
             }
             Which::Email(site, email) => {
-                (walk::hashes(self.members(Index::Links, Some(&email)).await?)?, site, Some(email))
+                (walk::hashes(&self.members(Index::Links, Some(&email)).await?)?, site, Some(email))
             }
-            Which::All(site) => (walk::hashes(self.members(Index::Links, None).await?)?, site, None),
+            Which::All(site) => (walk::hashes(&self.members(Index::Links, None).await?)?, site, None),
         };
         let mut revoked = 0;
         for step in walk::steps(&hashes) {

@@ -11,6 +11,7 @@ mod keys;
 mod letters;
 mod limits;
 mod links;
+mod listen;
 mod people;
 mod records;
 mod script;
@@ -21,6 +22,7 @@ mod standing;
 mod sweep;
 mod tickets;
 mod transfer;
+mod unite;
 mod values;
 mod walk;
 

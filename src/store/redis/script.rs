@@ -77,6 +77,7 @@ scripts! {
     forget_session,
     guess_code,
     index,
+    keep_epochs,
     lease_letter,
     letter_failed,
     letter_sent,

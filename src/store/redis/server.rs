@@ -213,7 +213,7 @@ pub(super) async fn connect(
     }
 }
 
-fn client(place: &Place, entry: &Entry) -> Result<Client, RedisError> {
+pub(super) fn client(place: &Place, entry: &Entry) -> Result<Client, RedisError> {
     let address = match place {
         Place::Unix(path) => ConnectionAddr::Unix(path.clone()),
         Place::Tcp(host, port) if entry.tls => {

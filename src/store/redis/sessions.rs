@@ -24,7 +24,7 @@ impl Redis {
         &self,
         filter: SessionFilter,
     ) -> Result<Vec<SessionRecord>, StoreError> {
-        let ids = ids(self.members(Index::Sessions, filter.email.as_ref()).await?)?;
+        let ids = ids(&self.members(Index::Sessions, filter.email.as_ref()).await?)?;
         let mut found = Vec::new();
         for step in walk::steps(&ids) {
             let (now, sessions) = self.read_sessions(step).await?;
@@ -68,9 +68,9 @@ impl Redis {
         let (found, site, email) = match which {
             Which::Ids(texts) => (texts.iter().filter_map(|id| SessionId::parse(id)).collect(), None, None),
             Which::Email(site, email) => {
-                (ids(self.members(Index::Sessions, Some(&email)).await?)?, site, Some(email))
+                (ids(&self.members(Index::Sessions, Some(&email)).await?)?, site, Some(email))
             }
-            Which::All(site) => (ids(self.members(Index::Sessions, None).await?)?, site, None),
+            Which::All(site) => (ids(&self.members(Index::Sessions, None).await?)?, site, None),
         };
         let mut ended = Vec::new();
         for step in walk::steps(&found) {
@@ -110,7 +110,7 @@ impl Redis {
             self.script(&self.scripts.mark_session, &[self.keys.session(&record.id)], Vec::new())
         });
         self.connection.ask_all(marks.collect()).await?;
-        ids(ended)
+        ids(&ended)
     }
 
     /// Commit point: the standing. The list of devices follows.
@@ -137,7 +137,7 @@ impl Redis {
 
     /// Ends in the listing what a raised generation has ended in fact.
     pub(super) async fn end_in_list(&self, site: &str, email: &EmailAddress) -> Result<(), StoreError> {
-        let ids = ids(self.members(Index::Sessions, Some(email)).await?)?;
+        let ids = ids(&self.members(Index::Sessions, Some(email)).await?)?;
         for step in walk::steps(&ids) {
             let (now, mut sessions) = self.read_sessions(step).await?;
             sessions.retain(|Session { record, .. }| {
@@ -260,9 +260,9 @@ impl Redis {
         if !ids.is_empty() {
             let mut scores = ::redis::cmd("ZMSCORE");
             scores.arg(self.keys.standing("revoked"));
-            ids.iter().for_each(|id| {
+            for id in ids {
                 scores.arg(id.bytes());
-            });
+            }
             ask.calls.push(Call::Plain(scores));
         }
         ask
@@ -321,6 +321,6 @@ impl Redis {
     }
 }
 
-pub(super) fn ids(members: Vec<Vec<u8>>) -> Result<Vec<SessionId>, StoreError> {
+pub(super) fn ids(members: &[Vec<u8>]) -> Result<Vec<SessionId>, StoreError> {
     members.iter().map(|member| values::session_id(member)).collect()
 }

@@ -14,7 +14,6 @@ use super::walk;
 use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
 use crate::identity::KeyEpoch;
-use crate::identity::SessionId;
 use crate::identity::Snapshot;
 use crate::store::StoreError;
 
@@ -32,6 +31,7 @@ impl Redis {
     ) -> Result<KeyEpoch, StoreError> {
         let this = self.clone();
         let rotate = async move {
+            this.begin_epochs().await?;
             let id = this.epoch_id();
             let limit = if now_only { Vec::new() } else { bytes(keep_until.millis()) };
             let arguments = vec![this.keys.changed().into_bytes(), id.clone().into_bytes(), limit];
@@ -60,11 +60,11 @@ impl Redis {
 
     /// Notes in every link and session of this fence what is true already: that they have ended.
     async fn end_before(&self, fence: i64) -> Result<(), StoreError> {
-        let links = walk::hashes(self.members(Index::Links, None).await?)?;
+        let links = walk::hashes(&self.members(Index::Links, None).await?)?;
         for step in walk::steps(&links) {
             self.revoke_each(step, fence, Some(fence + 1)).await?;
         }
-        let ids = sessions::ids(self.members(Index::Sessions, None).await?)?;
+        let ids = sessions::ids(&self.members(Index::Sessions, None).await?)?;
         for step in walk::steps(&ids) {
             let (now, mut sessions) = self.read_sessions(step).await?;
             sessions.retain(|Session { record, fence: of, .. }| *of <= fence && record.ends_at > now);
@@ -75,15 +75,10 @@ impl Redis {
 
     /// The version is read first: what changes while the rest is read shows up as a change.
     pub(in crate::store) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        let mut epochs = self.epochs().await?;
-        if epochs.is_empty() {
-            let keys = ["epochs", "version"].map(|what| self.keys.standing(what));
-            let arguments = vec![self.keys.changed().into_bytes(), self.epoch_id().into_bytes()];
-            self.run(self.script(&self.scripts.begin_epoch, &keys, arguments)).await?;
-        }
+        self.begin_epochs().await?;
         let version = self.version().await?;
         let (now, _) = self.read_fence(self.connection.ask(self.ask_fence()).await?)?;
-        epochs = self.epochs().await?;
+        let epochs = self.epochs().await?;
         let people = self.people().await?;
         let mut revoked = Vec::new();
         for (id, ends_at) in self.pairs_of("ZSCAN", &self.keys.standing("revoked")).await? {
@@ -109,6 +104,16 @@ impl Redis {
         Ok(values::number(&self.run(Ask::one(&key, command)).await?)?.unwrap_or_default())
     }
 
+    /// The first epoch of a new store.
+    async fn begin_epochs(&self) -> Result<(), StoreError> {
+        if self.epochs().await?.is_empty() {
+            let keys = ["epochs", "version"].map(|what| self.keys.standing(what));
+            let arguments = vec![self.keys.changed().into_bytes(), self.epoch_id().into_bytes()];
+            self.run(self.script(&self.scripts.begin_epoch, &keys, arguments)).await?;
+        }
+        Ok(())
+    }
+
     async fn epochs(&self) -> Result<Vec<KeyEpoch>, StoreError> {
         let key = self.keys.standing("epochs");
         let mut command = ::redis::cmd("LRANGE");
@@ -121,26 +126,6 @@ impl Redis {
         let keys = ["revoked", "epochs", "version"].map(|what| self.keys.standing(what));
         let arguments = vec![self.keys.changed().into_bytes()];
         self.run(self.script(&self.scripts.sweep_standing, &keys, arguments)).await.map(drop)
-    }
-
-    /// Sessions that memory knows to have ended, and Redis may have lost in a fail-over: said again. Says how many it
-    /// had lost.
-    pub(in crate::store) async fn unite_revoked(
-        &self,
-        revoked: &[(SessionId, Timestamp)],
-    ) -> Result<u64, StoreError> {
-        let mut lost = 0;
-        for step in walk::steps(revoked) {
-            let mut arguments = vec![self.keys.changed().into_bytes()];
-            for (id, ends_at) in step {
-                arguments.push(id.bytes().to_vec());
-                arguments.push(bytes(ends_at.millis()));
-            }
-            let keys = ["revoked", "version", "pulse"].map(|what| self.keys.standing(what));
-            let answer = self.run(self.script(&self.scripts.standing_revoke, &keys, arguments)).await?;
-            lost += u64::try_from(values::list(answer)?.len()).unwrap_or(u64::MAX);
-        }
-        Ok(lost)
     }
 
     /// A generation that was given out, and that no replica has confirmed: said until one has.

@@ -45,7 +45,7 @@ impl Redis {
             let people = people.iter().cloned().map(|person| Moved::Person(MovedPerson::of(person)));
             send(&out, people.collect()).await?;
         }
-        let ids = sessions::ids(self.members(Index::Sessions, None).await?)?;
+        let ids = sessions::ids(&self.members(Index::Sessions, None).await?)?;
         for step in walk::steps(&ids) {
             let (_, sessions) = self.read_sessions(step).await?;
             let sessions = sessions.into_iter().map(|Session { record, generation, .. }| {
@@ -67,7 +67,7 @@ impl Redis {
 
     /// Oldest first. Of all links only their order is held in memory. Answers whose codes were guessed wrong.
     async fn export_links(&self, out: &Out) -> Result<HashSet<(String, EmailAddress)>, StoreError> {
-        let hashes = walk::hashes(self.members(Index::Links, None).await?)?;
+        let hashes = walk::hashes(&self.members(Index::Links, None).await?)?;
         let mut order: Vec<(Timestamp, i64, [u8; 32])> = Vec::with_capacity(hashes.len());
         let mut void = HashSet::new();
         let mut guessed = HashSet::new();
@@ -365,7 +365,7 @@ impl Redis {
             asks.push(self.small_index(self.keys.of_browser(nonce_hash), hash, until));
             if code_tag.is_some() && link.code_tries > 0 {
                 let codes = self.keys.codes(nonce_hash);
-                let code = codes::code(&link.site, &link.email, &link.code_seed, &link.id);
+                let code = codes::code(&link.site, &link.email, link.code_seed, &link.id);
                 let mut tries = ::redis::cmd("HSET");
                 tries.arg(&codes).arg(codes::tries(&code)).arg(link.code_tries);
                 asks.push(Ask::one(&codes, tries));
@@ -430,13 +430,13 @@ impl Redis {
 
     /// Removes what an import wrote that never came into force.
     async fn clear(&self, name: &str) -> Result<(), StoreError> {
-        let hashes = walk::hashes(self.members(Index::Links, None).await?)?;
+        let hashes = walk::hashes(&self.members(Index::Links, None).await?)?;
         for step in walk::steps(&hashes) {
             for link in self.links(step).await?.2 {
                 self.forget_link(&link.record.token_hash, &link.record.id).await?;
             }
         }
-        let ids = sessions::ids(self.members(Index::Sessions, None).await?)?;
+        let ids = sessions::ids(&self.members(Index::Sessions, None).await?)?;
         for step in walk::steps(&ids) {
             let asks = step.iter().map(|id| delete(self.keys.session(id))).collect();
             self.connection.ask_all(asks).await?;
@@ -459,7 +459,7 @@ impl Redis {
 fn code_of(link: &Link) -> Option<([u8; 32], Vec<u8>)> {
     link.code_tag?;
     let LinkRecord { site, email, nonce_hash, id, .. } = &link.record;
-    Some(((*nonce_hash)?, codes::code(site, email, &link.code_seed, id)))
+    Some(((*nonce_hash)?, codes::code(site, email, link.code_seed, id)))
 }
 
 fn write(key: &str, pairs: Pairs) -> Ask {

@@ -126,7 +126,7 @@ pub(super) fn steps<T>(items: &[T]) -> std::slice::Chunks<'_, T> {
 }
 
 /// Token hashes as indexes hold them.
-pub(super) fn hashes(members: Vec<Vec<u8>>) -> Result<Vec<[u8; 32]>, StoreError> {
+pub(super) fn hashes(members: &[Vec<u8>]) -> Result<Vec<[u8; 32]>, StoreError> {
     members.iter().map(|member| values::hash(member)).collect()
 }
 

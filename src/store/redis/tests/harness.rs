@@ -127,8 +127,21 @@ pub(super) fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
+/// One whose port for a Cluster's own talk, ten thousand higher, is free too.
 pub(super) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    let ports = std::iter::repeat_with(|| {
+        let own = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = own.local_addr().unwrap().port();
+        let bus = port.checked_add(10_000)?;
+        TcpListener::bind(("127.0.0.1", bus)).is_ok().then_some(port)
+    });
+    ports.flatten().next().unwrap()
+}
+
+/// Whether a replica hears its master, and the master it.
+pub(super) fn is_followed(master: u16, replica: u16) -> bool {
+    cli(master, &["info", "replication"]).contains("state=online")
+        && cli(replica, &["info", "replication"]).contains("master_link_status:up")
 }
 
 /// Six nodes: three masters, a replica each.
@@ -140,12 +153,9 @@ impl Cluster {
     pub(super) fn start() -> Self {
         let nodes: Vec<Server> = (0..6)
             .map(|_| {
-                let bus = free_port().to_string();
                 Server::on_port(&[
                     "--cluster-enabled",
                     "yes",
-                    "--cluster-port",
-                    &bus,
                     "--cluster-node-timeout",
                     "2000",
                     "--cluster-config-file",
@@ -167,8 +177,9 @@ impl Cluster {
         wait_for("the Cluster and its replicas", || {
             cluster.nodes.iter().all(|node| {
                 cli(node.port, &["cluster", "info"]).contains("cluster_state:ok")
-                    && (cli(node.port, &["role"]).starts_with("slave")
-                        || cli(node.port, &["info", "replication"]).contains("state=online"))
+                    && ["state=online", "master_link_status:up"]
+                        .iter()
+                        .any(|well| cli(node.port, &["info", "replication"]).contains(well))
             })
         });
         cluster
@@ -209,7 +220,7 @@ impl Guarded {
     pub(super) fn start() -> Self {
         let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
         let replica = Server::on_port(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
-        wait_for("the replica", || cli(master.port, &["info", "replication"]).contains("state=online"));
+        wait_for("the replica", || is_followed(master.port, replica.port));
         let sentinels: Vec<Server> = (0..3).map(|_| sentinel(master.port)).collect();
         let guarded = Self { master, replica, sentinels };
         wait_for("the sentinels to know each other and the replica", || {

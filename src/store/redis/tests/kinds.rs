@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::harness::{Cluster, Guarded, Server, cli, settings, wait_for};
+use super::harness::{Cluster, Guarded, Server, cli, is_followed, settings, wait_for};
 use crate::secret::Secret;
 use crate::store::contract::{self, Bench, every_case};
 use crate::store::{LinkFilter, NewLink, Redeemed, RedisSettings, Replicas, Settings, StoreError};
@@ -119,55 +119,55 @@ async fn a_node_of_a_cluster_dies_and_its_replica_goes_on() {
 async fn slots_move_while_links_are_redeemed_and_each_is_redeemed_once() {
     let cluster = Cluster::start();
     let bench = bench(settings(&cluster.url()));
-    for number in 1..=200 {
-        let link = NewLink { expires_at: None, ..bench.link(number) };
-        bench.store.put_link(link, None).await.unwrap();
-    }
-    let first = &cluster.nodes[0];
+    let other = bench.another();
     let ids = |port: u16| cli(port, &["cluster", "myid"]).trim().to_owned();
-    let (from, to) = (ids(cluster.nodes[0].port), ids(cluster.nodes[1].port));
+    let [first, second] = [0, 1].map(|at: usize| cluster.nodes[at].port);
+    // More than anybody signs in with meanwhile, so that slots are full while they move.
+    let link = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        let mut token_hash = [high; 32];
+        token_hash[31] = low;
+        NewLink { id: format!("link-{number}"), token_hash, nonce_hash: None, ..bench.link(1) }
+    };
+    for number in 0..1000 {
+        bench.store.put_link(link(number), None).await.unwrap();
+    }
     let mut reshard = Command::new("redis-cli")
-        .args(["--cluster", "reshard", &format!("127.0.0.1:{}", first.port)])
-        .args(["--cluster-from", &from, "--cluster-to", &to, "--cluster-slots", "5000", "--cluster-yes"])
+        .args(["--cluster", "reshard", &format!("127.0.0.1:{first}")])
+        .args(["--cluster-from", &ids(first), "--cluster-to", &ids(second), "--cluster-slots", "5000"])
+        .arg("--cluster-yes")
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    let mut tasks = tokio::task::JoinSet::new();
-    for number in 1..=200_u8 {
-        for rival in 0..2 {
-            let store = if rival == 0 { bench.store.clone() } else { bench.another() };
-            let by = bench.redeemer(u16::from(number) + 1000 * rival);
-            tasks.spawn(async move {
-                let mut outcome = store.redeem([number; 32], by.clone()).await;
-                while matches!(outcome, Err(StoreError::Away(_))) {
-                    outcome = store.redeem([number; 32], by.clone()).await;
-                }
-                (number, matches!(outcome, Ok(Redeemed::Redeemed(_))))
-            });
+    let mut number = 0;
+    while reshard.try_wait().unwrap().is_none() {
+        // Once all are spent there are always new ones.
+        if number >= 1000 {
+            soon(async || bench.store.put_link(link(number), None).await).await;
         }
-        if number % 20 == 0 {
-            // So that redemptions meet the move at many of its stages.
-            tokio::task::spawn_blocking({
-                let port = cluster.nodes[1].port;
-                move || cli(port, &["ping"])
-            })
-            .await
-            .unwrap();
-        }
+        let hash = link(number).token_hash;
+        let (one, two) = (bench.redeemer(number), bench.redeemer(number + 30_000));
+        let (one, two) = tokio::join!(
+            soon(async || bench.store.redeem(hash, one.clone()).await),
+            soon(async || other.redeem(hash, two.clone()).await),
+        );
+        let won = [&one, &two].into_iter().filter(|outcome| matches!(outcome, Redeemed::Redeemed(_))).count();
+        assert_eq!(won, 1, "{one:?} {two:?}");
+        number += 1;
     }
-    let mut won: Vec<u8> =
-        tasks.join_all().await.into_iter().filter(|(_, won)| *won).map(|(at, _)| at).collect();
-    won.sort_unstable();
-    assert_eq!(won, (1..=200).collect::<Vec<u8>>(), "each link has one winner");
-    assert!(tokio::task::spawn_blocking(move || reshard.wait().unwrap()).await.unwrap().success());
-    assert_eq!(bench.store.list_links(LinkFilter::default()).await.unwrap().len(), 200);
+    assert!(reshard.wait().unwrap().success());
+    let sent_on: Vec<String> =
+        cluster.nodes.iter().map(|node| cli(node.port, &["info", "errorstats"])).collect();
+    assert!(sent_on.iter().any(|stats| stats.contains("_MOVED")), "nothing met the move: {sent_on:?}");
+    let listed = bench.store.list_links(LinkFilter::default()).await.unwrap().len();
+    assert_eq!(listed, usize::from(number.max(1000)));
 }
 
 #[tokio::test]
 async fn a_redemption_that_no_replica_confirms_lets_nobody_in_and_a_revocation_is_said_again() {
     let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
     let mut replica = Server::on_port(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
-    wait_for("the replica", || cli(master.port, &["info", "replication"]).contains("state=online"));
+    wait_for("the replica", || is_followed(master.port, replica.port));
     let of = RedisSettings {
         timeout: Duration::from_millis(800),
         ..settings(&format!("redis://127.0.0.1:{}", master.port))
@@ -264,7 +264,9 @@ async fn tls_with_an_authority_of_ones_own_keeps_the_contract_and_no_other_autho
 const RIGHTS: &[&str] = &[
     "on",
     ">correct horse",
+    "resetkeys",
     "~linkgate:*",
+    "resetchannels",
     "&linkgate:*",
     "-@all",
     "+@read",
