@@ -202,7 +202,7 @@ impl Redis {
                             epochs.push(epoch);
                             continue;
                         }
-                        asks.extend(self.lay(record, moment, taken.links)?);
+                        asks.extend(self.lay(record, moment, &taken)?);
                     }
                     self.connection.ask_all(asks).await?;
                 }
@@ -219,8 +219,8 @@ impl Redis {
         }
     }
 
-    /// What writes one record. `number`: the how manieth link it is.
-    fn lay(&self, record: Moved, moment: Moment, number: u64) -> Result<Vec<Ask>, StoreError> {
+    /// What writes one record. `so_far`: how many of each kind came, this one included.
+    fn lay(&self, record: Moved, moment: Moment, so_far: &Census) -> Result<Vec<Ask>, StoreError> {
         let staged = |command: &str, what: &str, arguments: &[Vec<u8>]| {
             let key = self.keys.standing(&format!("import.{what}"));
             let mut write = ::redis::cmd(command);
@@ -251,12 +251,15 @@ impl Redis {
             }
             Moved::Link(link) => {
                 let (link, code_tag) = link.into_link();
-                self.lay_link(&link, code_tag, moment, number)
+                self.lay_link(&link, code_tag, moment, so_far.links)
             }
             Moved::CodeFailure(MovedCodeFailure { site, email, at }) => {
                 let key = self.keys.code_failures(&site, &email);
                 let mut note = ::redis::cmd("ZADD");
-                note.arg(&key).arg(at.millis()).arg(&self.random.bytes::<16>());
+                // Named by what it is: an import that is done again counts nothing twice.
+                let number = so_far.code_failures.to_be_bytes();
+                let name = keys::sha256(&[&keys::person(&site, &email), &at.millis().to_be_bytes(), &number]);
+                note.arg(&key).arg(at.millis()).arg(&name);
                 let left = (at + DAY).since(moment.now);
                 if left.is_zero() { Vec::new() } else { vec![Ask::one(&key, note), expire(&key, DAY)] }
             }
