@@ -4,6 +4,7 @@
 //! longer than it was told to.
 
 mod address;
+mod asks;
 mod books;
 mod document;
 mod record;
@@ -24,8 +25,9 @@ use tokio::time::{Instant, timeout_at};
 
 pub use address::ServiceAddress;
 
+use self::asks::{Answer, Ask, Asked};
 use self::wire::Wire;
-use self::worker::{Answer, Ask, Asked, QUEUE, Worker};
+use self::worker::{QUEUE, Worker};
 use super::sqlite::{Objection, Sqlite};
 use super::transfer::{Census, Delivery, Moved};
 use super::{

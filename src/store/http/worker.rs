@@ -9,20 +9,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::asks::{Ask, Asked, Job, Spender, away};
 use super::books;
 use super::document::Object;
 use super::record::{self, CLAIM};
 use super::wire::{Read, Wire, Written};
 use crate::clock::Clock;
-use crate::clock::Timestamp;
 use crate::store::sqlite::{Objection, Sqlite};
-use crate::store::{
-    CodeRedeemed, LinkFilter, LinkRecord, NewLetter, NewLink, Redeemed, Redeemer, StoreError,
-};
+use crate::store::{CodeRedeemed, LinkFilter, LinkRecord, Redeemed, StoreError};
 
 /// Who may wait; more are refused with [`StoreError::Full`].
 pub(super) const QUEUE: usize = 4096;
@@ -34,64 +32,6 @@ const ATTEMPTS: u32 = 6;
 const RETRY: Duration = Duration::from_secs(5);
 /// How often a lock that another process holds is tried.
 const LOCK: Duration = Duration::from_millis(5);
-
-/// Where an answer goes. Who asked may have gone.
-pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
-
-/// What somebody wants.
-pub(super) enum Ask {
-    Put {
-        link: NewLink,
-        letter: Option<NewLetter>,
-        answer: Answer<()>,
-    },
-    Redeem {
-        token_hash: [u8; 32],
-        by: Redeemer,
-        answer: Answer<Redeemed>,
-    },
-    Code {
-        site: String,
-        nonce_hash: [u8; 32],
-        code_tag: [u8; 32],
-        by: Redeemer,
-        answer: Answer<CodeRedeemed>,
-    },
-    /// Tell the service what the ledger knows, and the ledger what the service took away.
-    Settle {
-        answer: Answer<()>,
-    },
-    /// Links that came from another store.
-    Publish {
-        links: Vec<LinkRecord>,
-        answer: Answer<()>,
-    },
-    /// From now on this linkgate is the one that writes.
-    Claim {
-        answer: Answer<()>,
-    },
-}
-
-/// With the moment after which nobody waits for it any more.
-pub(super) struct Asked {
-    pub(super) ask: Ask,
-    pub(super) until: Instant,
-}
-
-/// What is told to the service in this round, and who is to hear of it.
-enum Job {
-    Put { link: NewLink, letter: Option<NewLetter>, at: Timestamp, answer: Answer<()> },
-    Spent { link: LinkRecord, by: Redeemer, answer: Spender },
-    Settle { answer: Option<Answer<()>> },
-    Publish { links: Vec<LinkRecord>, answer: Answer<()> },
-    Claim { answer: Answer<()> },
-}
-
-/// Who spent a link.
-enum Spender {
-    Link(Answer<Redeemed>),
-    Code(Answer<CodeRedeemed>),
-}
 
 pub(super) struct Worker {
     pub(super) sqlite: Sqlite,
@@ -423,57 +363,5 @@ fn judge(
             tracing::warn!(link = %link.id, why, "a link of ours is not redeemed");
         }
         objection
-    }
-}
-
-impl Ask {
-    fn refuse(self, error: &StoreError) {
-        match self {
-            Self::Put { answer, .. } => drop(answer.send(Err(away(error)))),
-            Self::Redeem { answer, .. } => drop(answer.send(Err(away(error)))),
-            Self::Code { answer, .. } => drop(answer.send(Err(away(error)))),
-            Self::Settle { answer } | Self::Publish { answer, .. } | Self::Claim { answer } => {
-                drop(answer.send(Err(error.clone())));
-            }
-        }
-    }
-}
-
-impl Spender {
-    fn won(self, link: LinkRecord) {
-        match self {
-            Self::Link(answer) => drop(answer.send(Ok(Redeemed::Redeemed(link)))),
-            Self::Code(answer) => drop(answer.send(Ok(CodeRedeemed::Redeemed(link)))),
-        }
-    }
-
-    fn lost(self, error: StoreError) {
-        match self {
-            Self::Link(answer) => drop(answer.send(Err(error))),
-            Self::Code(answer) => drop(answer.send(Err(error))),
-        }
-    }
-
-    fn refused(self, objection: Objection, link: LinkRecord) {
-        match self {
-            Self::Link(answer) => {
-                let refused = match objection {
-                    Objection::Revoked => Redeemed::Revoked(link),
-                    Objection::Used => Redeemed::Used(link),
-                    Objection::Expired(_) => Redeemed::Expired(link),
-                    Objection::Unknown(_) => Redeemed::Unknown,
-                };
-                drop(answer.send(Ok(refused)));
-            }
-            Self::Code(answer) => drop(answer.send(Ok(CodeRedeemed::None))),
-        }
-    }
-}
-
-/// For who wants to sign in it is all one: not now.
-fn away(error: &StoreError) -> StoreError {
-    match error {
-        StoreError::Invalid(why) | StoreError::Corrupt(why) => StoreError::Away(why.clone()),
-        StoreError::Away(_) | StoreError::Full => error.clone(),
     }
 }

@@ -3,6 +3,7 @@
 //! finds it undone. Never waits longer than its deadline, and never takes silence for a yes.
 
 mod address;
+mod adopt;
 mod audit;
 mod codes;
 mod connection;
