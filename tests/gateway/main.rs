@@ -36,6 +36,8 @@ mod proxy_protocol;
 mod radicale;
 mod reload;
 mod revoke;
+mod several_machines;
+mod several_machines_faults;
 mod sign_in;
 mod sign_out;
 mod slow;

@@ -5,6 +5,7 @@ use crate::harness::browser::Browser;
 use crate::harness::gateway::Gateway;
 use crate::harness::gateway::HEAD;
 use crate::harness::gateway::Place;
+use crate::harness::several::Redis;
 use crate::harness::token_service::TokenService;
 use crate::store_http::site;
 
@@ -17,7 +18,9 @@ async fn moved(gateway: &Gateway, app: &App, store: &str) {
     let file = gateway.place.path().join("store.export");
     let file = file.to_str().unwrap();
     gateway.run(&["store", "export", file]).await;
-    gateway.place.write_config(&format!("{HEAD}{store}{}", site(app)));
+    // The secret that the first start made; where the store is Redis it has to be named.
+    let secret = "secret_file = \"@DIR@/state/secret\"";
+    gateway.place.write_config(&format!("{secret}{HEAD}{store}{}", site(app)));
     let said = gateway.run(&["store", "import", file]).await;
     assert!(said.starts_with("imported: "), "{said}");
     std::fs::remove_file(file).unwrap();
@@ -54,6 +57,12 @@ async fn who_is_signed_in_stays_so_when_the_store_moves_and_who_was_put_out_stay
     moved(&gateway, &app, &http).await;
     everybody_is_as_they_were(&gateway, &alice, &bob, link).await;
     assert_eq!(service.links_of(ALICE).len(), 1, "the link that is still good is held there now");
+
+    let redis = Redis::start().await;
+    let shared = format!("[store]\nkind = \"redis\"\nurl = \"redis://127.0.0.1:{}\"\n", redis.port);
+    moved(&gateway, &app, &shared).await;
+    everybody_is_as_they_were(&gateway, &alice, &bob, link).await;
+    gateway.run(&["session", "list"]).await;
 
     moved(&gateway, &app, "[store]\npath = \"@DIR@/state/fourth.db\"\n").await;
     everybody_is_as_they_were(&gateway, &alice, &bob, link).await;

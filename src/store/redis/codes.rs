@@ -1,6 +1,7 @@
 //! Codes: the short way into a link, from the browser that asked for it. A try is counted before anybody learns whether
 //! it was right, so that no number of parallel guesses, at any number of instances, is more than the limit (class of
-//! CVE-2026-32245). A code is void once a link that carries it was used: the links say so themselves.
+//! CVE-2026-32245). A code is void once a link that carries it was used: the links say so themselves. Who claims a code and
+//! dies before the link is redeemed leaves the code void and the link good.
 
 use std::time::Duration;
 

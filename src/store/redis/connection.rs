@@ -2,6 +2,7 @@
 //! is asked ends by the deadline, answered or with [`StoreError::Away`]. Knows no verb and no record.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,8 @@ pub(super) struct Connection {
     slots: RwLock<Option<Arc<SlotMap>>>,
     /// One learns the map, the others wait for it.
     learning: tokio::sync::Mutex<()>,
+    /// Another node is asked first each time: one that is cut off may believe an old map.
+    asked: AtomicUsize,
 }
 
 /// What has to be asked again, and how.
@@ -100,6 +103,7 @@ impl Connection {
             master: Mutex::default(),
             slots: RwLock::default(),
             learning: tokio::sync::Mutex::default(),
+            asked: AtomicUsize::default(),
         }
     }
 
@@ -320,10 +324,11 @@ impl Connection {
         Ok((own, confirmed))
     }
 
-    /// Waits for three quarters of what is left, so that the answer comes in time to be heard.
+    /// Waits for a third of the time, so that the answer is heard even where the first word was not understood, and never
+    /// for more than three quarters of what is left.
     fn wait(&self, replicas: u32, deadline: Instant) -> Cmd {
         let left = deadline.saturating_duration_since(Instant::now()) * 3 / 4;
-        let millis = left.min(self.timeout / 2).as_millis().max(1);
+        let millis = left.min(self.timeout / 3).as_millis().max(1);
         let mut command = ::redis::cmd("WAIT");
         command.arg(replicas).arg(u64::try_from(millis).unwrap_or(u64::MAX));
         command
@@ -555,7 +560,11 @@ impl Connection {
         let known: Vec<Place> =
             self.servers.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
         let mut why = "no node of the Redis Cluster answers".to_owned();
-        for place in seeds.iter().chain(known.iter().filter(|place| !seeds.contains(place))) {
+        let mut nodes: Vec<&Place> =
+            seeds.iter().chain(known.iter().filter(|place| !seeds.contains(place))).collect();
+        let first = self.asked.fetch_add(1, Ordering::Relaxed) % nodes.len().max(1);
+        nodes.rotate_left(first);
+        for place in nodes {
             let until = deadline.min(Instant::now() + SENTINEL_PATIENCE);
             let answer = self.server(place).send(&self.entry, Lane::Swift, &question, until, None).await;
             match answer {
@@ -577,6 +586,28 @@ impl Connection {
             }
         }
         Err(away(&why))
+    }
+
+    /// Asks every server that holds something, for what is true of a server and not of a key.
+    pub(super) async fn ask_each(&self, commands: Vec<Cmd>) -> Result<Vec<(Place, Vec<Value>)>, StoreError> {
+        let deadline = Instant::now() + self.timeout;
+        let mut servers = vec![self.server_of("", deadline).await?];
+        if let Some(slots) = self.slots() {
+            servers = slots.places().into_iter().map(|place| self.server(place)).collect();
+        }
+        let mut pipeline = Pipeline::new();
+        for command in commands {
+            pipeline.add_command(command);
+        }
+        let mut answers = Vec::with_capacity(servers.len());
+        for server in servers {
+            match server.send(&self.entry, Lane::Swift, &pipeline, deadline, None).await {
+                Ok((values, _)) => answers.push((server.place.clone(), values)),
+                Err(Failure::Late) => return Err(self.late()),
+                Err(Failure::Broken(error)) => return Err(away(&error.to_string())),
+            }
+        }
+        Ok(answers)
     }
 
     fn late(&self) -> StoreError {

@@ -21,6 +21,8 @@ use crate::store::{
 
 /// Names live longer than what they name, however far the clocks are apart.
 const SLACK: Duration = Duration::from_hours(24);
+/// A century: further ends no key by itself.
+const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
 impl Redis {
     /// Commit point: the link's HASH, which holds the letter too. Name and indexes before it point to nothing as yet.
@@ -91,8 +93,8 @@ impl Redis {
         let mut command = ::redis::cmd("SET");
         command.arg(key).arg(&link.token_hash);
         if let Some(until) = Self::kept_until(link.expires_at) {
-            let left = (until + SLACK).since(self.clock.now()).max(SLACK);
-            command.arg("PX").arg(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            let left = (until + SLACK).since(self.clock.now()).clamp(SLACK, LONGEST);
+            command.arg("PX").arg(bytes(left.as_millis()));
         }
         if only_if_free {
             command.arg("NX");

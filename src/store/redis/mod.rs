@@ -4,6 +4,7 @@
 
 mod address;
 mod adopt;
+mod advice;
 mod audit;
 mod codes;
 mod connection;
@@ -32,10 +33,11 @@ mod tests;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use ::redis::Value;
 use tokio::runtime::Handle;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 
 use self::address::Address;
@@ -63,6 +65,10 @@ pub(super) struct Redis {
     keys: Keys,
     scripts: Arc<Scripts>,
     bell: Arc<Notify>,
+    /// What was to be said of Redis's settings has been said.
+    advised: Arc<AtomicBool>,
+    /// Revocations that no replica has confirmed are said again one after the other.
+    repeats: Arc<Semaphore>,
     clock: Clock,
     random: Random,
 }
@@ -100,6 +106,8 @@ impl Redis {
             keys: Keys::new(&settings.prefix),
             scripts: Arc::new(Scripts::new(records::FIELDS)),
             bell: Arc::default(),
+            advised: Arc::default(),
+            repeats: Arc::new(Semaphore::new(1)),
             clock: clock.clone(),
             random: random.clone(),
         })

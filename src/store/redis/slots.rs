@@ -64,6 +64,17 @@ impl SlotMap {
         self.0.iter().find(|(first, last, _)| (*first..=*last).contains(&slot)).map(|(_, _, place)| place)
     }
 
+    /// Every master, once.
+    pub(super) fn places(&self) -> Vec<&Place> {
+        let mut places: Vec<&Place> = Vec::new();
+        for (_, _, place) in &self.0 {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        places
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -101,7 +101,9 @@ impl Redis {
         let key = self.keys.standing("version");
         let mut command = ::redis::cmd("GET");
         command.arg(&key);
-        Ok(values::number(&self.run(Ask::one(&key, command)).await?)?.unwrap_or_default())
+        let version = values::number(&self.run(Ask::one(&key, command)).await?)?.unwrap_or_default();
+        self.advise_once();
+        Ok(version)
     }
 
     /// The first epoch of a new store.
@@ -142,7 +144,12 @@ impl Redis {
         self.connection.home().spawn(async move {
             let mut pause = FIRST_PAUSE;
             for ask in asks {
-                while !this.run_surely(&ask).await.is_ok_and(|(_, sure)| sure) {
+                loop {
+                    let turn = this.repeats.acquire().await;
+                    if this.run_surely(&ask).await.is_ok_and(|(_, sure)| sure) {
+                        break;
+                    }
+                    drop(turn);
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                 }

@@ -6,6 +6,7 @@ use ::redis::Value;
 use serde::{Deserialize, Serialize};
 
 use super::Redis;
+use super::bytes;
 use super::connection::{Ask, Call};
 use super::keys;
 use super::values::{self, corrupt};
@@ -16,6 +17,8 @@ use crate::store::{NewTicket, StoreError, TicketRecord};
 
 /// Tickets are kept longer than they are good for, however far the clocks are apart; when they end is judged by Redis's.
 const SLACK: Duration = Duration::from_mins(10);
+/// No ticket is kept for longer, whatever it says.
+const LONGEST: Duration = Duration::from_hours(24);
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -41,7 +44,7 @@ impl Redis {
         let left = ticket.expires_at.since(self.clock.now()) + SLACK;
         let key = self.keys.ticket(&ticket.ticket_hash);
         let mut command = ::redis::cmd("SET");
-        command.arg(&key).arg(kept).arg("PX").arg(u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+        command.arg(&key).arg(kept).arg("PX").arg(bytes(left.min(LONGEST).as_millis()));
         self.run(Ask::one(&key, command)).await.map(drop)
     }
 

@@ -106,13 +106,22 @@ allow = ["alice@example.com", "bob@example.com", "@example.org"]
 
     /// With these variables in its environment.
     pub async fn start_in(place: Place, config: &str, environment: &[(&str, &str)]) -> Self {
+        let gateway = Self::begin_in(place, config, environment);
+        gateway.ready().await;
+        gateway
+    }
+
+    /// Started, but perhaps not ready.
+    pub fn begin(place: Place, config: &str) -> Self {
+        Self::begin_in(place, config, &[])
+    }
+
+    fn begin_in(place: Place, config: &str, environment: &[(&str, &str)]) -> Self {
         super::raise_file_limit();
         place.write_config(config);
         let child = Mutex::new(serve(&place, environment));
         let mailbox = Mailbox::new(place.path().join("mail"));
-        let gateway = Self { place, child, mailbox };
-        gateway.ready().await;
-        gateway
+        Self { place, child, mailbox }
     }
 
     /// The address of a path on the first site, as a browser types it.

@@ -5,5 +5,5 @@ local held = redis.call('HMGET', KEYS[1], 'site', 'link')
 if held[1] then return held[2] == ARGV[2] and 1 or 0 end
 redis.call('HSET', KEYS[1], 'link', ARGV[2], 'created', whole(now), 'seen', whole(now), 'ends', ARGV[3],
   unpack(ARGV, 4))
-redis.call('PEXPIRE', KEYS[1], whole(math.max(1, tonumber(ARGV[3]) - now + 60000)))
+ends_in(KEYS[1], tonumber(ARGV[3]) - now + 60000)
 return 1

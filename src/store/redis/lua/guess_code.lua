@@ -11,13 +11,13 @@ for at = 6, #ARGV do
   end
 end
 if #on == 0 then return {'off', 0} end
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
+ends_in(KEYS[1], ARGV[4])
 if right then
   local claimed = 'claimed.' .. right
   if redis.call('HSETNX', KEYS[1], claimed, ARGV[3]) == 0 and redis.call('HGET', KEYS[1], claimed) ~= ARGV[3] then
     return {'none', 0}
   end
-  redis.call('PEXPIRE', KEYS[1], ARGV[4])
+  ends_in(KEYS[1], ARGV[4])
   return {'right', 0}
 end
 local left = 0
@@ -25,5 +25,5 @@ for _, code in ipairs(on) do
   redis.call('HINCRBY', KEYS[1], 'tries.' .. code[1], 1)
   left = math.max(left, tonumber(ARGV[2]) - code[2] - 1)
 end
-redis.call('PEXPIRE', KEYS[1], ARGV[4])
+ends_in(KEYS[1], ARGV[4])
 return {'wrong', left}

@@ -4,7 +4,7 @@ redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. whole(now))
 redis.call('ZADD', KEYS[1], ARGV[3], ARGV[2])
 local last = tonumber(redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')[2])
 if last < math.huge then
-  redis.call('PEXPIRE', KEYS[1], whole(math.max(1, last - now + 60000)))
+  ends_in(KEYS[1], last - now + 60000)
 else
   redis.call('PERSIST', KEYS[1])
 end

@@ -11,6 +11,11 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
+-- Has a key end by itself, soon or in a century, but never beyond what Redis takes.
+local function ends_in(key, millis)
+  redis.call('PEXPIRE', key, whole(math.max(1, math.min(tonumber(millis), 4e12))))
+end
+
 -- Orders what was made within one millisecond, even where a hand holds the clock.
 local function order()
   local time = redis.call('TIME')

@@ -9,6 +9,6 @@ if redis.call('HEXISTS', KEYS[1], 'letter.id') == 1 then
     'letter.created_at', whole(now), 'letter.order', order())
 end
 if ARGV[4] ~= '' then
-  redis.call('PEXPIRE', KEYS[1], whole(math.max(1, tonumber(ARGV[4]) - now + tonumber(ARGV[3]))))
+  ends_in(KEYS[1], tonumber(ARGV[4]) - now + tonumber(ARGV[3]))
 end
 return 1

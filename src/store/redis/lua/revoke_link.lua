@@ -9,7 +9,7 @@ if state(KEYS[1], ARGV[2], now) ~= 'active' then
   return 0
 end
 redis.call('HSET', KEYS[1], 'revoked_at', whole(now))
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
+ends_in(KEYS[1], ARGV[3])
 if redis.call('HEXISTS', KEYS[1], 'letter.sealed') == 1 then
   redis.call('HDEL', KEYS[1], 'letter.sealed', 'letter.next_at')
   redis.call('HSET', KEYS[1], 'letter.state', '2', 'letter.finished_at', whole(now),

@@ -168,13 +168,11 @@ async fn a_redemption_that_no_replica_confirms_lets_nobody_in_and_a_revocation_i
     let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
     let mut replica = Server::on_port(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
     wait_for("the replica", || is_followed(master.port, replica.port));
-    let of = RedisSettings {
-        timeout: Duration::from_millis(800),
-        ..settings(&format!("redis://127.0.0.1:{}", master.port))
-    };
-    let bench = bench(of);
-    let session = bench.signed_in(1).await;
-    bench.store.put_link(bench.link(2), None).await.unwrap();
+    let of = settings(&format!("redis://127.0.0.1:{}", master.port));
+    let patient = bench(of.clone());
+    let session = patient.signed_in(1).await;
+    let bench = bench(RedisSettings { timeout: Duration::from_millis(800), ..of });
+    patient.store.put_link(bench.link(2), None).await.unwrap();
     replica.signal("STOP");
     let refused = bench.store.redeem([2; 32], bench.redeemer(2)).await;
     assert!(matches!(&refused, Err(StoreError::Away(why)) if why.contains("replica")), "{refused:?}");
@@ -323,4 +321,23 @@ async fn two_prefixes_share_a_redis_and_nothing_in_it() {
     two.store.put_link(two.link(1), None).await.unwrap();
     assert!(matches!(two.store.redeem([1; 32], two.redeemer(1)).await.unwrap(), Redeemed::Redeemed(_)));
     assert!(matches!(one.store.redeem([1; 32], one.redeemer(1)).await.unwrap(), Redeemed::Redeemed(_)));
+}
+
+#[tokio::test]
+async fn a_redis_that_would_lose_sessions_is_told_of_and_a_good_one_is_not() {
+    let advice = async |server: &Server, user: &str| {
+        let password = (!user.is_empty()).then(|| Secret::new("correct horse".to_owned()));
+        let of = settings(&format!("redis+unix://{}", server.socket().display()));
+        let of = RedisSettings { user: user.to_owned(), password, ..of };
+        let (clock, random) = (crate::clock::Clock::system(), crate::random::Random::system());
+        super::super::Redis::open(&of, &clock, &random).unwrap().advice().await.unwrap().join("; ")
+    };
+    let bad = Server::with(&["--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru"]);
+    let said = advice(&bad, "").await;
+    assert!(said.contains("noeviction") && said.contains("appendonly yes"), "{said}");
+    let good = Server::with(&["--appendonly", "yes", "--maxmemory", "100mb"]);
+    assert_eq!(advice(&good, "").await, "");
+    let socket = good.socket().display().to_string();
+    Command::new("redis-cli").args(["-s", &socket, "acl", "setuser", "gate"]).args(RIGHTS).output().unwrap();
+    assert!(advice(&good, "gate").await.contains("may not look"));
 }
