@@ -12,7 +12,7 @@ NAME = "pair"
 def measure(stage):
     note = (
         "One request to the app is one more to linkgate: signed in, identity headers, assertion. CPU is that of all processes "
-        "of both. Two connections a request are on the loopback in place of one."
+        "of both."
     )
     if not stage.tools.oauth2_proxy:
         note += " nginx + oauth2-proxy: oauth2-proxy could not be had here."

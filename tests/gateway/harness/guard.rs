@@ -270,6 +270,8 @@ host = "{OTHER}"
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind((from, 0).into()).unwrap();
         let tcp = socket.connect(([127, 0, 0, 1], self.port).into()).await.unwrap();
+        // What follows the handshake does not wait until that is acknowledged.
+        tcp.set_nodelay(true).unwrap();
         let name = rustls_pki_types::ServerName::try_from(HOST).unwrap();
         TlsConnector::from(self.authority.client()).connect(name, tcp).await.unwrap()
     }
