@@ -43,8 +43,8 @@ pub(super) fn new(link: &NewLink, created_at: Timestamp) -> Facts<'_> {
 
 /// Adds a link.
 pub(super) fn enter(all: &mut Object, owner: &str, id: &str, facts: &Facts<'_>) -> Result<bool, StoreError> {
-    let record = record::fresh(facts, owner).map_err(broken)?;
-    all.set(id, &record).map_err(broken)?;
+    let record = record::fresh(facts, owner).map_err(|error| broken(&error))?;
+    all.set(id, &record).map_err(|error| broken(&error))?;
     Ok(true)
 }
 
@@ -106,7 +106,8 @@ pub(super) fn claim(all: &mut Object, owner: &str, now: Timestamp) -> Result<boo
     if all.object(CLAIM).is_some_and(|claim| record::claims(&claim, owner)) {
         return Ok(false);
     }
-    all.set(CLAIM, &record::claim(owner, now).map_err(broken)?).map_err(broken)?;
+    all.set(CLAIM, &record::claim(owner, now).map_err(|error| broken(&error))?)
+        .map_err(|error| broken(&error))?;
     Ok(true)
 }
 
@@ -132,11 +133,11 @@ fn date(
     if !replaced && !record.is_null(name) {
         return Ok(false);
     }
-    record.set(name, &record::written(at)).map_err(broken)?;
-    all.set(&link.id, &record).map_err(broken)?;
+    record.set(name, &record::written(at)).map_err(|error| broken(&error))?;
+    all.set(&link.id, &record).map_err(|error| broken(&error))?;
     Ok(true)
 }
 
-fn broken(error: serde_json::Error) -> StoreError {
+fn broken(error: &serde_json::Error) -> StoreError {
     StoreError::Corrupt(format!("a record that cannot be written: {error}"))
 }

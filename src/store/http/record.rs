@@ -102,9 +102,8 @@ pub(super) fn objection(all: &Object, link: &LinkRecord, now: Timestamp) -> Opti
     if once && !record.is_null("used_at") {
         return Some(Objection::Used);
     }
-    let theirs = match moment(&record, "expires_at") {
-        Ok(theirs) => theirs,
-        Err(()) => return Some(Objection::Unknown("expires_at at the token service is no date")),
+    let Ok(theirs) = moment(&record, "expires_at") else {
+        return Some(Objection::Unknown("expires_at at the token service is no date"));
     };
     match (link.expires_at, theirs) {
         (Some(_), None) => Some(Objection::Unknown("the token service says that it never ends")),

@@ -88,7 +88,9 @@ impl Worker {
             Err(error) => {
                 self.failed(&error);
                 self.behind |= asks.iter().any(|asked| matches!(asked.ask, Ask::Settle { .. }));
-                asks.into_iter().for_each(|asked| asked.ask.refuse(&error));
+                for asked in asks {
+                    asked.ask.refuse(&error);
+                }
                 return;
             }
         };

@@ -333,7 +333,7 @@ impl Redis {
             self.connection.ask_all(asks).await?;
             from = next;
         }
-        self.run(delete(to_come)).await.map(drop)
+        self.run(delete(&to_come)).await.map(drop)
     }
 
     async fn exists(&self, key: &str) -> Result<bool, StoreError> {
@@ -352,20 +352,20 @@ impl Redis {
         }
         let ids = sessions::ids(&self.members(Index::Sessions, None).await?)?;
         for step in walk::steps(&ids) {
-            let asks = step.iter().map(|id| delete(self.keys.session(id))).collect();
+            let asks = step.iter().map(|id| delete(&self.keys.session(id))).collect();
             self.connection.ask_all(asks).await?;
         }
         let mut asks: Vec<Ask> = Vec::new();
         for index in [Index::Links, Index::Sessions] {
-            asks.extend((0..SHARDS).map(|shard| delete(self.keys.shard(index, shard))));
+            asks.extend((0..SHARDS).map(|shard| delete(&self.keys.shard(index, shard))));
         }
         for what in ["epochs", "people", "generations", "revoked"] {
-            asks.push(delete(self.keys.standing(&format!("import.{what}"))));
+            asks.push(delete(&self.keys.standing(&format!("import.{what}"))));
         }
-        asks.push(delete(self.keys.audit_to_come()));
+        asks.push(delete(&self.keys.audit_to_come()));
         self.connection.ask_all(asks).await?;
         tracing::debug!(name, "an import that was broken off is removed");
-        self.run(delete(self.keys.standing("import"))).await.map(drop)
+        self.run(delete(&self.keys.standing("import"))).await.map(drop)
     }
 }
 
@@ -375,10 +375,10 @@ fn write(key: &str, pairs: Pairs) -> Ask {
     Ask::one(key, write)
 }
 
-fn delete(key: String) -> Ask {
+fn delete(key: &str) -> Ask {
     let mut delete = ::redis::cmd("DEL");
-    delete.arg(&key);
-    Ask::one(&key, delete)
+    delete.arg(key);
+    Ask::one(key, delete)
 }
 
 fn expire(key: &str, left: Duration) -> Ask {

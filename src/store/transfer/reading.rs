@@ -13,7 +13,6 @@ use crate::store::StoreError;
 /// A line below the header.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::large_enum_variant, reason = "one at a time, matched at once: a box would buy nothing")]
 enum Line {
     Epoch(MovedEpoch),
     Person(MovedPerson),
@@ -49,8 +48,8 @@ impl Reading {
             self.header = Some(self.read_header(text)?);
             return Ok(None);
         }
-        let line = serde_json::from_slice(text).map_err(|error| self.broken(&error))?;
-        let record = match line {
+        let read = serde_json::from_slice(text).map_err(|error| self.broken(&error))?;
+        let record = match read {
             Line::Epoch(epoch) => Moved::Epoch(epoch),
             Line::Person(person) => Moved::Person(person),
             Line::Session(session) => Moved::Session(session),

@@ -117,18 +117,18 @@ async fn answer(
     request: Request<Incoming>,
     held: Arc<Mutex<Held>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let (head, body) = request.into_parts();
+    let (asked, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let mut held = held.lock().unwrap();
     let tag = format!("\"{}\"", held.version);
-    let header = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let header = |name: &str| asked.headers.get(name).and_then(|value| value.to_str().ok());
     let (status, text) = if header("authorization") != Some(&format!("Bearer {TOKEN}")) {
         (StatusCode::UNAUTHORIZED, "{}".to_owned())
-    } else if head.uri.path() != "/v1/magic_link_tokens" {
+    } else if asked.uri.path() != "/v1/magic_link_tokens" {
         (StatusCode::NOT_FOUND, "{}".to_owned())
     } else if held.failing {
         (StatusCode::BAD_GATEWAY, "<html>".to_owned())
-    } else if head.method == Method::GET {
+    } else if asked.method == Method::GET {
         (StatusCode::OK, held.text.clone())
     } else if header("if-match") != Some(&tag) {
         (StatusCode::PRECONDITION_FAILED, "{}".to_owned())

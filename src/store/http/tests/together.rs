@@ -41,7 +41,7 @@ async fn what_is_taken_away_between_our_reading_and_our_writing_lets_nobody_in()
         let bench = Bench::new();
         bench.store.put_link(bench.link(1), None).await.unwrap();
         bench.service.state().meanwhile = Some(Box::new(move |state| {
-            state.edit(|json| json["link-1"][field] = json!("2023-11-14T22:13:19Z"))
+            state.edit(|json| json["link-1"][field] = json!("2023-11-14T22:13:19Z"));
         }));
         let outcome = bench.redeem(1).await;
         assert!(!matches!(outcome, Redeemed::Redeemed(_)), "{outcome:?}");
