@@ -3,6 +3,7 @@
 mod away;
 mod harness;
 mod kinds;
+mod moves;
 mod queue;
 
 use self::harness::Server;
