@@ -3,6 +3,7 @@
 //! finds it undone. Never waits longer than its deadline, and never takes silence for a yes.
 
 mod address;
+mod adopt;
 mod advice;
 mod audit;
 mod codes;
@@ -25,6 +26,7 @@ mod standing;
 mod sure;
 mod sweep;
 mod tickets;
+mod transfer;
 mod unite;
 mod values;
 mod walk;

@@ -66,6 +66,7 @@ macro_rules! scripts {
 }
 
 scripts! {
+    adopt_standing,
     again,
     begin_epoch,
     begin_session,
