@@ -23,13 +23,14 @@ local function order()
 end
 
 -- What has become of a link, and the same again: revoked, used, expired or active. `fence`: links of an earlier one
--- ended with it.
+-- ended with it, but what was used or expired stays so.
 local function state(link, fence, now)
   local held = redis.call('HMGET', link, 'id', 'revoked_at', 'uses_left', 'expires_at', 'fence')
   if not held[1] then return 'unknown' end
-  if held[2] or tonumber(held[5] or 0) < tonumber(fence) then return 'revoked' end
+  if held[2] then return 'revoked' end
   if held[3] and tonumber(held[3]) <= 0 then return 'used' end
   if held[4] and tonumber(held[4]) <= now then return 'expired' end
+  if tonumber(held[5] or 0) < tonumber(fence) then return 'revoked' end
   return 'active'
 end
 
