@@ -33,7 +33,7 @@ const QUIET: Duration = Duration::from_secs(15);
 const FAREWELL: Duration = Duration::from_secs(10);
 /// A letter whose link never expires is given up after this.
 const GIVE_UP: Duration = Duration::from_hours(72);
-/// How often a fact is told to a store that is away before the lease is left to run out.
+/// How often a failure is told to a store that is away before the lease is left to run out.
 const TELLINGS: u32 = 5;
 
 /// The mailers of all sites, exchanged at a reload. Clones share them.
@@ -259,7 +259,8 @@ impl Work {
     }
 
     async fn sent(&self, id: &str) {
-        for telling in 1..=TELLINGS {
+        // Until it is told, however long: when the lease runs out somebody else would send it again.
+        for telling in 1.. {
             match self.store.letter_sent(id, &self.holder).await {
                 Ok(()) => return,
                 Err(error) => self.untold(id, &error, telling).await,
@@ -282,10 +283,10 @@ impl Work {
     }
 
     async fn untold(&self, id: &str, error: &StoreError, telling: u32) {
-        tracing::warn!(letter = id, %error, telling, "the store did not take what became of a letter");
-        if telling < TELLINGS {
-            sleep(Duration::from_millis(200) * telling).await;
+        if telling <= TELLINGS {
+            tracing::warn!(letter = id, %error, telling, "the store did not take what became of a letter");
         }
+        sleep(Duration::from_millis(200) * telling.min(TELLINGS)).await;
     }
 }
 

@@ -37,6 +37,7 @@ mod radicale;
 mod reload;
 mod revoke;
 mod several_machines;
+mod several_machines_balancer;
 mod several_machines_faults;
 mod sign_in;
 mod sign_out;

@@ -12,7 +12,6 @@ use crate::harness::line::Line;
 use crate::harness::line::Weather;
 use crate::harness::process::crowd;
 use crate::harness::several::ALICE;
-use crate::harness::several::NO_LIMITS;
 use crate::harness::several::Plan;
 use crate::harness::several::Redis;
 use crate::harness::several::Several;
@@ -47,15 +46,7 @@ impl House {
     async fn start(machines: usize) -> Self {
         let (redis, app) = (Redis::start().await, App::start().await);
         let line = Line::to(vec![redis.port]).await;
-        let several = Several::with(&Plan {
-            machines,
-            redis: &|_| line.port,
-            upstream: &app.url(),
-            more: NO_LIMITS,
-            mail: &|_| String::new(),
-            wait: true,
-        })
-        .await;
+        let several = Several::with(&Plan { machines, ..Plan::new(&|_| line.port, &app.url()) }).await;
         Self { redis, line, several, _app: app }
     }
 

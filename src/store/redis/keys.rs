@@ -1,6 +1,8 @@
 //! The names of all keys, and what lies under each. Each name carries a hash tag in braces (Redis Cluster specification),
 //! so that what one script touches is in one slot. Never puts an address into a name: names show up in monitors.
 //!
+//! Hashes are in base64, those that only lead to a record are cut to 128 bits.
+//!
 //! | key, after the prefix | what | ends |
 //! |---|---|---|
 //! | `{l:<token hash>}` | HASH: a link, and its letter in fields that begin with `letter.` | seven days after the link |
@@ -24,6 +26,8 @@
 //! is passed over, and goes with the sweep.
 
 use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::identity::EmailAddress;
 use crate::identity::SessionId;
@@ -57,17 +61,17 @@ impl Keys {
     }
 
     pub(super) fn link(&self, token_hash: &[u8; 32]) -> String {
-        self.name(&format!("l:{}", hex(token_hash)), "")
+        self.name(&format!("l:{}", whole(token_hash)), "")
     }
 
     /// From a link's public name to its token hash.
     pub(super) fn link_name(&self, id: &str) -> String {
-        self.name(&format!("n:{}", hex(&sha256(&[id.as_bytes()]))), "")
+        self.name(&format!("n:{}", short(&sha256(&[id.as_bytes()]))), "")
     }
 
     /// From a letter's public name to its link's token hash.
     pub(super) fn letter_name(&self, id: &str) -> String {
-        self.name(&format!("m:{}", hex(&sha256(&[id.as_bytes()]))), "")
+        self.name(&format!("m:{}", short(&sha256(&[id.as_bytes()]))), "")
     }
 
     pub(super) fn session(&self, id: &SessionId) -> String {
@@ -75,23 +79,23 @@ impl Keys {
     }
 
     pub(super) fn of_person(&self, email: &EmailAddress, index: Index) -> String {
-        self.name(&format!("e:{}", hex(&sha256(&[email.as_str().as_bytes()]))), index.suffix())
+        self.name(&format!("e:{}", short(&sha256(&[email.as_str().as_bytes()]))), index.suffix())
     }
 
     pub(super) fn of_browser(&self, nonce_hash: &[u8; 32]) -> String {
-        self.name(&format!("b:{}", hex(nonce_hash)), ":links")
+        self.name(&format!("b:{}", short(nonce_hash)), ":links")
     }
 
     pub(super) fn codes(&self, nonce_hash: &[u8; 32]) -> String {
-        self.name(&format!("b:{}", hex(nonce_hash)), ":codes")
+        self.name(&format!("b:{}", short(nonce_hash)), ":codes")
     }
 
     pub(super) fn code_failures(&self, site: &str, email: &EmailAddress) -> String {
-        self.name(&format!("f:{}", hex(&sha256(&[&person(site, email)]))), "")
+        self.name(&format!("f:{}", short(&sha256(&[&person(site, email)]))), "")
     }
 
     pub(super) fn ticket(&self, ticket_hash: &[u8; 32]) -> String {
-        self.name(&format!("t:{}", hex(ticket_hash)), "")
+        self.name(&format!("t:{}", whole(ticket_hash)), "")
     }
 
     pub(super) fn letters(&self) -> String {
@@ -108,7 +112,7 @@ impl Keys {
     }
 
     pub(super) fn bucket(&self, bucket: &str) -> String {
-        self.name(&format!("q:{}", hex(&sha256(&[bucket.as_bytes()]))), "")
+        self.name(&format!("q:{}", short(&sha256(&[bucket.as_bytes()]))), "")
     }
 
     /// The part of an index that `member` belongs to.
@@ -158,6 +162,17 @@ pub(super) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = [0; 32];
     hash.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
     hash
+}
+
+/// All of a hash, for what is a secret's.
+fn whole(hash: &[u8; 32]) -> String {
+    URL_SAFE_NO_PAD.encode(hash)
+}
+
+/// Half of a hash, for what only leads to records that are compared again: names take memory.
+fn short(hash: &[u8; 32]) -> String {
+    let (half, _) = hash.split_at(16);
+    URL_SAFE_NO_PAD.encode(half)
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {

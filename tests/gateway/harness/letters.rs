@@ -71,6 +71,11 @@ impl Mailbox {
         Self { folder, read: Mutex::default() }
     }
 
+    /// Letters so far; the last may still be being written.
+    pub fn count(&self) -> usize {
+        self.files().len()
+    }
+
     pub fn all(&self) -> Vec<Letter> {
         self.files().into_iter().filter_map(|path| Letter::parse(&std::fs::read(path).ok()?)).collect()
     }

@@ -96,6 +96,23 @@ pub struct Plan<'a> {
     pub mail: &'a dyn Fn(usize) -> String,
     /// Whether to wait until each is ready.
     pub wait: bool,
+    /// Where visitors come in, if not by the plain front door of the test: `https://host:port`.
+    pub origin: &'a str,
+}
+
+impl<'a> Plan<'a> {
+    /// Two machines without limits, which send into one folder.
+    pub fn new(redis: &'a dyn Fn(usize) -> u16, upstream: &'a str) -> Self {
+        Self {
+            machines: 2,
+            redis,
+            upstream,
+            more: NO_LIMITS,
+            mail: &|_| String::new(),
+            wait: true,
+            origin: "",
+        }
+    }
 }
 
 pub struct Several {
@@ -112,27 +129,25 @@ pub const NO_LIMITS: &str = "[limits]\nask_per_address = \"1000/1m\"\nask_per_cl
 
 impl Several {
     pub async fn on(redis: &Redis, machines: usize, app: &App) -> Self {
-        Self::with(&Plan {
-            machines,
-            redis: &|_| redis.port,
-            upstream: &app.url(),
-            more: NO_LIMITS,
-            mail: &|_| String::new(),
-            wait: true,
-        })
-        .await
+        Self::with(&Plan { machines, ..Plan::new(&|_| redis.port, &app.url()) }).await
     }
 
     pub async fn with(plan: &Plan<'_>) -> Self {
         let mail = TempDir::new().unwrap();
         let places: Vec<Place> = (0..plan.machines).map(|_| Place::new()).collect();
         let front = Line::to(places.iter().map(|place| place.port).collect()).await;
+        let plain = format!("http://localhost:{}", front.port);
+        let origin = if plan.origin.is_empty() { &plain } else { plan.origin };
+        let host = origin.split("//").last().and_then(|rest| rest.split(':').next()).unwrap();
+        // A front door of its own ends TLS and says who asks.
+        let trusted = if plan.origin.is_empty() { "" } else { "trusted_proxies = [\"127.0.0.1\"]" };
         let mut machines = Vec::new();
         for (number, place) in places.into_iter().enumerate() {
             let folder = format!("folder:{}", mail.path().display());
             let url = Some((plan.mail)(number)).filter(|url| !url.is_empty()).unwrap_or(folder);
             let config = format!(
                 r#"
+{trusted}
 listen = ["http://127.0.0.1:@PORT@"]
 state_dir = "@DIR@/state"
 secret = "c2V2ZXJhbCBtYWNoaW5lcyBzaGFyZSBvbmUgc2VjcmV0ISEh"
@@ -151,10 +166,10 @@ level = "debug"
 {more}
 [[site]]
 name = "wiki"
-url = "http://localhost:{front}"
+url = "{origin}"
 allow = ["alice@example.com", "bob@example.com", "@example.org"]
 [[site.app]]
-host = "localhost"
+host = "{host}"
 upstream = "{upstream}"
 [[site.app.route]]
 path = "/open/"
@@ -162,7 +177,6 @@ access = "public"
 "#,
                 redis = (plan.redis)(number),
                 more = plan.more,
-                front = front.port,
                 upstream = plan.upstream,
             );
             let machine = Gateway::begin(place, &config);

@@ -92,6 +92,75 @@ async fn after_a_fail_over_what_was_redeemed_stays_redeemed() {
 }
 
 #[tokio::test]
+async fn a_fail_over_in_mid_redemption_gives_each_link_to_one_of_two_rivals() {
+    const LINKS: u16 = 300;
+    let mut guarded = Guarded::start();
+    let of = RedisSettings { timeout: Duration::from_secs(1), ..settings(&guarded.url()) };
+    let bench = bench(of);
+    let hash = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        let mut hash = [high; 32];
+        hash[31] = low;
+        hash
+    };
+    for number in 0..LINKS {
+        let id = format!("link-{number}");
+        let link =
+            NewLink { id, token_hash: hash(number), expires_at: None, nonce_hash: None, ..bench.link(1) };
+        soon(async || bench.store.put_link(link.clone(), None).await).await;
+    }
+    let (master, replica) = (guarded.master.port, guarded.replica.port);
+    wait_for("the replica to have every link", || cli(master, &["dbsize"]) == cli(replica, &["dbsize"]));
+    let (report, mut reports) = tokio::sync::mpsc::unbounded_channel();
+    for rival in 0..2_u16 {
+        let (store, report) = (bench.another(), report.clone());
+        let redeemers: Vec<_> = (0..LINKS).map(|number| bench.redeemer(number + rival * 10_000)).collect();
+        tokio::spawn(async move {
+            for (number, by) in (0..LINKS).zip(redeemers) {
+                // The same session asks again: whether it had won already is for the store to know.
+                let mut outcome = store.redeem(hash(number), by.clone()).await;
+                while matches!(outcome, Err(StoreError::Away(_))) {
+                    outcome = store.redeem(hash(number), by.clone()).await;
+                }
+                report
+                    .send((number, outcome.map(|outcome| matches!(outcome, Redeemed::Redeemed(_)))))
+                    .unwrap();
+            }
+        });
+    }
+    drop(report);
+    let (mut winners, mut heard) = (vec![0; usize::from(LINKS)], 0);
+    while let Some((number, outcome)) = reports.recv().await {
+        winners[usize::from(number)] += u32::from(outcome.unwrap());
+        heard += 1;
+        if heard == LINKS / 2 {
+            guarded.master.signal("KILL");
+        }
+    }
+    assert_eq!(heard, 2 * LINKS);
+    assert!(winners.iter().all(|winners| *winners == 1), "{winners:?}");
+    assert!(cli(replica, &["role"]).starts_with("master"));
+}
+
+#[tokio::test]
+async fn a_master_that_has_just_lost_its_replicas_lets_nobody_in_without_them() {
+    let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
+    let mut replica = Server::on_port(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    wait_for("the replica", || is_followed(master.port, replica.port));
+    let of = settings(&format!("redis://127.0.0.1:{}", master.port));
+    let bench = bench(RedisSettings { timeout: Duration::from_secs(3), ..of });
+    bench.signed_in(1).await;
+    bench.store.put_link(bench.link(2), None).await.unwrap();
+    replica.signal("KILL");
+    wait_for("the master to miss it", || {
+        cli(master.port, &["info", "replication"]).contains("connected_slaves:0")
+    });
+    // It may be this side that was cut off: the others may have another master by now.
+    let refused = bench.store.redeem([2; 32], bench.redeemer(2)).await;
+    assert!(matches!(&refused, Err(StoreError::Away(why)) if why.contains("replica")), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_node_of_a_cluster_dies_and_its_replica_goes_on() {
     let mut cluster = Cluster::start();
     let of = RedisSettings { timeout: Duration::from_secs(1), ..settings(&cluster.url()) };
