@@ -61,8 +61,7 @@ impl Housekeeping {
         let mut tick = tokio::time::interval(POLL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut last = self.clock.now();
-        // What could not be loaded could not be swept.
-        let mut swept = seen.map(|_| last);
+        let mut swept: Option<Timestamp> = None;
         let mut sweeping: Option<JoinHandle<()>> = None;
         let mut away = false;
         loop {
