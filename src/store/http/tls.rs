@@ -67,6 +67,11 @@ pub(super) fn explain(error: &io::Error) -> String {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "its certificate is for another name; write the name that it has in store.url".to_owned()
             }
+            CertificateError::Other(inner) if inner.to_string().contains("CaUsedAsEndEntity") => {
+                "its certificate is that of an authority; give it one of its own, signed by that authority (openssl \
+                 req -x509 makes one that is no authority with -addext basicConstraints=critical,CA:FALSE)"
+                    .to_owned()
+            }
             other => format!("its certificate is not good: {other}"),
         },
         Some(rustls::Error::InvalidMessage(_)) => {

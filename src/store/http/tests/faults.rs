@@ -154,6 +154,10 @@ async fn nobody_is_spoken_to_who_is_not_the_service_and_the_cure_is_said() {
     );
     assert!(why.contains("certificate"), "{why}");
 
+    let authority = Service::of_an_authority();
+    let why = away(open(authority.settings("a.db")).unwrap().put_link(bench.link(1), None).await);
+    assert!(why.contains("CA:FALSE"), "{why}");
+
     let ip = good().address.to_string().replace("localhost", "127.0.0.1").replace("/magic_link_tokens", "");
     let address = ServiceAddress::parse(&ip).unwrap();
     let why = away(open(HttpSettings { address, ..good() }).unwrap().put_link(bench.link(1), None).await);

@@ -97,8 +97,17 @@ pub(super) struct Service {
 
 impl Service {
     pub(super) fn start(tags: Tags) -> Self {
+        Self::with(tags, "CA:FALSE")
+    }
+
+    /// Shows what `openssl req -x509` makes where nobody says otherwise.
+    pub(super) fn of_an_authority() -> Self {
+        Self::with(Tags::Strong, "CA:TRUE")
+    }
+
+    fn with(tags: Tags, constraint: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let tls = certificate(folder.path());
+        let tls = certificate(folder.path(), constraint);
         let state = Arc::new(Mutex::new(State {
             text: "{}".to_owned(),
             version: 1,
@@ -158,7 +167,7 @@ impl Drop for Service {
     }
 }
 
-fn certificate(folder: &Path) -> TlsAcceptor {
+fn certificate(folder: &Path, constraint: &str) -> TlsAcceptor {
     let made = Command::new("openssl")
         .current_dir(folder)
         .args([
@@ -173,7 +182,7 @@ fn certificate(folder: &Path) -> TlsAcceptor {
             "2",
         ])
         .args(["-subj", "/CN=test", "-addext", "subjectAltName=DNS:localhost"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-addext", &format!("basicConstraints=critical,{constraint}")])
         .args(["-keyout", "service.key", "-out", "service.pem"])
         .output()
         .unwrap();
