@@ -35,7 +35,7 @@ pub use settings::{HttpSettings, RedisSettings, Replicas, Settings};
 pub use types::{
     ADDRESS_TRIES, AddressTry, AuditEvent, AuditFilter, CODE_FAILURES_A_DAY, CODE_TRIES, CodeRedeemed,
     LeasedLetter, LetterRecord, LetterState, LinkFilter, LinkRecord, LinkState, MadeBy, NewLetter, NewLink,
-    NewTicket, Quota, Redeemed, Redeemer, SessionFilter, SessionRecord, Swept, TicketRecord, Which,
+    NewTicket, News, Quota, Redeemed, Redeemer, SessionFilter, SessionRecord, Swept, TicketRecord, Which,
 };
 
 use self::transfer::{Census, Delivery, Moved};
@@ -112,6 +112,17 @@ impl Store {
             Backend::Redis(redis) => redis.changes(),
             Backend::Sqlite(_) | Backend::Http(_) => Arc::default(),
         }
+    }
+
+    /// What has changed since version `seen`, of which [`Store::snapshot`] or an earlier call has told.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is known then.
+    pub async fn news(&self, seen: i64) -> Result<News, StoreError> {
+        if let Backend::Redis(redis) = &self.backend {
+            return redis.news(seen).await;
+        }
+        Ok(if self.version().await? == seen { News::None } else { News::Much })
     }
 
     /// Tells the store what memory knows and it may lack, and says how much it did. A file loses nothing that it has

@@ -21,6 +21,7 @@
 //! | `{standing}:people`, `:generations` | HASH by site, zero byte, address | never |
 //! | `{standing}:import`, `:import.people` …, `{audit}:import` | an import that is under way, and what it has laid ready | with its end |
 //! | `{standing}:epochs`, `:fence`, `:version` | LIST newest first; two counters | never |
+//! | `{standing}:version:notes` | ZSET of the last thousand changes, by version | change by change |
 //!
 //! An index is written before the record that it points to, so that a record is always found; an entry without a record
 //! is passed over, and goes with the sweep.

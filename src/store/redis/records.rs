@@ -149,9 +149,9 @@ impl Link {
         }))
     }
 
-    /// As it is judged: a link of an earlier fence ended with it.
+    /// As it is judged: a link of an earlier fence ended with it, but what was used or expired stays so.
     pub(super) fn judged(mut self, fence: i64, now: Timestamp) -> Self {
-        if self.fence < fence && self.record.revoked_at.is_none() {
+        if self.fence < fence && self.is_live(now) {
             self.record.revoked_at = Some(now);
         }
         self

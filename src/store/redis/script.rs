@@ -82,6 +82,7 @@ scripts! {
     letter_failed,
     letter_sent,
     mark_session,
+    news,
     note_event,
     put_link,
     put_user,

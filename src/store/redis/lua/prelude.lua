@@ -23,14 +23,26 @@ local function order()
 end
 
 -- What has become of a link, and the same again: revoked, used, expired or active. `fence`: links of an earlier one
--- ended with it.
+-- ended with it, but what was used or expired stays so.
 local function state(link, fence, now)
   local held = redis.call('HMGET', link, 'id', 'revoked_at', 'uses_left', 'expires_at', 'fence')
   if not held[1] then return 'unknown' end
-  if held[2] or tonumber(held[5] or 0) < tonumber(fence) then return 'revoked' end
+  if held[2] then return 'revoked' end
   if held[3] and tonumber(held[3]) <= 0 then return 'used' end
   if held[4] and tonumber(held[4]) <= now then return 'expired' end
+  if tonumber(held[5] or 0) < tonumber(fence) then return 'revoked' end
   return 'active'
+end
+
+-- Counts a change of the standing, notes it, and says it to whoever listens. `ended`: sessions that have ended with it and
+-- nothing else has, packed; or none: what has changed must be read. The notes lie beside the version, in its slot and under
+-- its name; there are as many as an instance may miss without reading everything.
+local function changed(version, channel, ended)
+  local number = whole(redis.call('INCR', version))
+  local notes = version .. ':notes'
+  redis.call('ZADD', notes, number, number .. ' ' .. order() .. ' ' .. (ended or ''))
+  redis.call('ZREMRANGEBYRANK', notes, 0, -1001)
+  redis.call('PUBLISH', channel, number)
 end
 
 local now = moment()

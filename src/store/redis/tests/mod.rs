@@ -2,6 +2,7 @@
 
 mod away;
 mod harness;
+mod heal;
 mod kinds;
 mod moves;
 mod queue;

@@ -1,0 +1,151 @@
+//! What must not be lost with one server: a command, and `WAIT` behind it on the same connection. Never takes a replica's
+//! silence for a yes.
+
+use std::time::Instant;
+
+use ::redis::{Cmd, Pipeline, Value};
+use tokio::time::{sleep, timeout_at};
+
+use super::address::Topology;
+use super::connection::{Ask, Connection, Next, PAUSE, Turn, add, away};
+use super::server::{Failure, Lane, Shared};
+use crate::store::Replicas;
+use crate::store::StoreError;
+
+impl Connection {
+    /// Asks the server of one key, and has its replicas confirm before it counts. `false`: done, but not confirmed in
+    /// time, so that it may be lost with its server.
+    pub(super) async fn ask_surely(&self, ask: &Ask) -> Result<(Vec<Value>, bool), StoreError> {
+        let deadline = Instant::now() + self.timeout;
+        let answer = timeout_at(deadline.into(), Box::pin(self.sure_attempts(ask, deadline))).await;
+        answer.unwrap_or_else(|_| Err(self.late()))
+    }
+
+    async fn sure_attempts(&self, ask: &Ask, deadline: Instant) -> Result<(Vec<Value>, bool), StoreError> {
+        let mut turn = Turn::default();
+        let mut broken = 0;
+        loop {
+            let server = match turn.to.as_ref() {
+                Some((place, _)) => Ok(self.server(place)),
+                None => self.server_of(&ask.key, deadline).await,
+            };
+            let attempt = match server {
+                Ok(server) => {
+                    let outcome = self.send_surely(&server, ask, &turn, deadline).await;
+                    outcome.map_err(|failure| (server, failure))
+                }
+                Err(error) => {
+                    broken += 1;
+                    self.give_up(broken, error)?;
+                    sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            let (own, sure) = match attempt {
+                Ok(outcome) => outcome,
+                Err((server, Failure::Late)) => {
+                    self.lost(&server);
+                    return Err(self.late());
+                }
+                Err((server, Failure::Broken(error))) => {
+                    self.lost(&server);
+                    broken += 1;
+                    self.give_up(broken, away(&error.to_string()))?;
+                    continue;
+                }
+            };
+            turn.to = None;
+            match self.next(&own)? {
+                Next::Done => return Ok((own, sure)),
+                Next::InFull => turn.in_full = true,
+                Next::Moved(place) => {
+                    self.forget_slots();
+                    turn.to = Some((place, false));
+                }
+                Next::Moving(place) => turn.to = Some((place, true)),
+                Next::Pause => sleep(PAUSE).await,
+                Next::Replaced => {
+                    if let Ok(server) = self.server_of(&ask.key, deadline).await {
+                        self.lost(&server);
+                    }
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// The commands, then `WAIT` behind them on the same connection, where anybody has to confirm.
+    async fn send_surely(
+        &self,
+        server: &Shared,
+        ask: &Ask,
+        turn: &Turn,
+        deadline: Instant,
+    ) -> Result<(Vec<Value>, bool), Failure> {
+        let mut pipeline = Pipeline::new();
+        add(&mut pipeline, ask, turn);
+        let commands = pipeline.len();
+        let wanted = match self.replicas {
+            Replicas::AtLeast(count) => Some(count),
+            Replicas::Auto => server.has_replicas().map(u32::from),
+        };
+        match wanted {
+            Some(0) => {}
+            Some(count) => {
+                pipeline.add_command(self.wait(count, deadline));
+            }
+            None => {
+                pipeline.add_command(::redis::cmd("ROLE"));
+            }
+        }
+        let (mut values, number) = server.send(&self.entry, Lane::Sure, &pipeline, deadline, None).await?;
+        let after = values.split_off(commands.min(values.len()));
+        let mut own = values;
+        if matches!(turn.to, Some((_, true))) {
+            // The answers to ASKING.
+            own = own.into_iter().skip(1).step_by(2).collect();
+        }
+        let confirmed = match (wanted, after.first()) {
+            (Some(0), _) => true,
+            (Some(count), Some(Value::Int(got))) => u32::try_from(*got).is_ok_and(|got| got >= count),
+            (Some(_), _) => false,
+            (None, role) => match replicas_in(role) {
+                Some(0) => {
+                    server.saw_replicas(false);
+                    true
+                }
+                // Who may not ask is told by the kind of address whether there should be any.
+                None if matches!(self.topology, Topology::Single(_)) => true,
+                _ => {
+                    server.saw_replicas(true);
+                    let mut wait = Pipeline::new();
+                    wait.add_command(self.wait(1, deadline));
+                    let heard = server.send(&self.entry, Lane::Sure, &wait, deadline, Some(number)).await?;
+                    matches!(heard.0.first(), Some(Value::Int(got)) if *got >= 1)
+                }
+            },
+        };
+        Ok((own, confirmed))
+    }
+
+    /// Waits for a third of the time, so that the answer is heard even where the first word was not understood, and never
+    /// for more than three quarters of what is left.
+    fn wait(&self, replicas: u32, deadline: Instant) -> Cmd {
+        let left = deadline.saturating_duration_since(Instant::now()) * 3 / 4;
+        let millis = left.min(self.timeout / 3).as_millis().max(1);
+        let mut command = ::redis::cmd("WAIT");
+        command.arg(replicas).arg(u64::try_from(millis).unwrap_or(u64::MAX));
+        command
+    }
+}
+
+/// How many replicas `ROLE` names; `None`: it says nothing of them.
+fn replicas_in(role: Option<&Value>) -> Option<usize> {
+    match role {
+        Some(Value::Array(parts)) => match parts.get(2) {
+            Some(Value::Array(replicas)) => Some(replicas.len()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
