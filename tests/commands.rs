@@ -250,3 +250,70 @@ fn the_environment_names_the_file_and_overrides_it() {
         "{said}"
     );
 }
+
+#[test]
+fn a_store_moves_to_a_machine_with_the_same_secret_and_to_no_other() {
+    let (old, new) = (Place::new(""), Place::new(""));
+    let made = old.json(&["link", "create", "a@example.com", "--expires", "never", "--json"]);
+    old.good(&["link", "create", "a@example.com", "--send"]);
+    let file = old.file("store.export");
+    let file = file.to_str().unwrap();
+    let said = old.run(&["store", "export", file]);
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.contains("exported: 2 links, 0 sessions"), "{said}");
+    assert!(said.contains("not exported: 1 letters"), "{said}");
+    assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+    let text = fs::read_to_string(file).unwrap();
+    let secret = fs::read_to_string(old.file("state/secret")).unwrap();
+    assert!(!text.contains(secret.trim()) && text.starts_with("{\"linkgate\":\"store\",\"format\":1,"));
+    assert!(old.bad(&["store", "export", file], 1).contains("nothing is written over"));
+    assert_eq!(fs::read_to_string(file).unwrap(), text);
+
+    let why = new.bad(&["store", "import", file], 1);
+    assert!(why.contains("copy the file of the old machine"), "{why}");
+    assert!(!new.file("state/secret").exists(), "and none was made");
+    let other = secret.trim().chars().rev().collect::<String>();
+    let write = |secret: &str| {
+        fs::write(new.file("state/secret"), secret).unwrap();
+        fs::set_permissions(new.file("state/secret"), fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    write(&other);
+    assert!(new.bad(&["store", "import", file], 1).contains("another master secret"));
+    write(&secret);
+
+    // A file that was cut off, or changed on its way, leaves everything as it was.
+    let cut = new.file("cut");
+    fs::write(&cut, text.rsplit_once("{\"end\"").unwrap().0).unwrap();
+    assert!(new.bad(&["store", "import", cut.to_str().unwrap()], 1).contains("cut off; export again"));
+    fs::write(&cut, text.replacen("\"uses\":", "\"usages\":", 1)).unwrap();
+    let wrong = new.bad(&["store", "import", cut.to_str().unwrap()], 1);
+    assert!(wrong.contains("line ") && wrong.contains("unknown field `usages`"), "{wrong}");
+    assert!(!new.file("state/linkgate.db").exists(), "the store was not even opened");
+
+    assert!(new.good(&["store", "import", file]).starts_with("imported: 2 links"));
+    let listed = new.json(&["link", "list", "--json"]);
+    assert_eq!(listed[1]["id"], made["id"]);
+    let why = new.bad(&["store", "import", file], 1);
+    assert!(why.contains("not empty (2 links"), "{why}");
+}
+
+#[test]
+fn a_store_moves_through_a_pipe_and_people_alone_under_another_secret() {
+    let (old, new) = (Place::new(""), Place::new(""));
+    old.good(&["user", "add", "b@other.example", "--name", "Bob"]);
+    let text = old.good(&["store", "export", "-"]);
+    assert!(text.ends_with("}}\n") && text.lines().last().unwrap().starts_with("{\"end\""));
+    let piped = Command::new(assert_cmd::cargo::cargo_bin!("linkgate"))
+        .env_clear()
+        .arg("--config")
+        .arg(new.file("config.toml"))
+        .args(["store", "import", "--other-secret", "-"])
+        .write_stdin(text)
+        .output()
+        .unwrap();
+    assert!(piped.status.success(), "{}", String::from_utf8_lossy(&piped.stderr));
+    assert!(String::from_utf8_lossy(&piped.stderr).contains("everybody has to sign in again"));
+    assert!(new.good(&["user", "list"]).contains("Bob"));
+    let left: Vec<_> = fs::read_dir(new.file("state")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name.to_string_lossy().starts_with("import")), "{left:?}");
+}

@@ -18,7 +18,7 @@ fn the_example_is_a_configuration_as_it_is() {
 }
 
 /// The kinds of store: one at a time can be switched on.
-const KINDS: &[&str] = &["sqlite", "redis"];
+const KINDS: &[&str] = &["sqlite", "redis", "http"];
 
 /// The example with every commented key taken as written, but for those of other kinds of store; files that it names
 /// are made.
@@ -35,6 +35,7 @@ fn switched_on(folder: &Path, kind: &str) -> String {
         "client.pem",
         "client.key",
         "redis-ca.pem",
+        "service-ca.pem",
     ] {
         fs::write(folder.join(file), "someone@example.com\n").unwrap();
     }
@@ -48,6 +49,7 @@ fn switched_on(folder: &Path, kind: &str) -> String {
         "photos.password",
         "share.password",
         "store.password",
+        "store.token",
     ] {
         let path = folder.join(file);
         fs::write(&path, format!("{:A<43}", file.replace('.', "_"))).unwrap();
@@ -70,7 +72,11 @@ fn switched_on(folder: &Path, kind: &str) -> String {
             _ => line.to_owned(),
         })
         // Either a secret or its file.
-        .filter(|line| !line.starts_with("password = ") && !line.starts_with("secret = "))
+        .filter(|line| {
+            !line.starts_with("password = ")
+                && !line.starts_with("token = ")
+                && !line.starts_with("secret = ")
+        })
         .collect();
     on.join("\n").replace("/etc/linkgate/", &format!("{}/", folder.display())).replace(
         "listen = [\"http://127.0.0.1:8080\"]",

@@ -4,6 +4,9 @@ import json
 import secrets
 import shutil
 import subprocess
+import time
+import urllib.error
+import urllib.request
 
 from .processes import Process, free_port
 
@@ -16,7 +19,7 @@ workers = 2
 from = "Example <login@example.com>"
 url = "smtp+plain://127.0.0.1:{sink}"
 [monitor]
-listen = ""
+listen = "127.0.0.1:{monitor}"
 [log]
 level = "error"
 access = false
@@ -75,14 +78,28 @@ class Instances:
         folder.mkdir(parents=True)
         (folder / "secret").write_text(secrets.token_urlsafe(48))
         (folder / "secret").chmod(0o600)
-        self.folder, self.store, self.running = folder, kind(folder / "store", tools), []
+        self.folder, self.store, self.running, self.monitors = folder, kind(folder / "store", tools), [], []
         for number in range(count):
             state = folder / f"state-{number}"
             state.mkdir()
             port, config = free_port(), folder / f"{number}.toml"
-            config.write_text(CONFIG.format(port=port, state=state, folder=folder, sink=self.sink, store=self.store.config()))
-            process = Process([tools.linkgate, "serve", "--config", config], folder / f"{number}.log").wait_for(port)
-            self.running.append((process, port))
+            monitor = free_port()
+            config.write_text(CONFIG.format(port=port, monitor=monitor, state=state, folder=folder, sink=self.sink, store=self.store.config()))
+            self.monitors.append(monitor)
+            self.running.append((None, port))
+            self.start(number)
+
+    def start(self, number):
+        """Returns when it lets people in: /readyz says so."""
+        _, port = self.running[number]
+        command = [self.tools.linkgate, "serve", "--config", self.folder / f"{number}.toml"]
+        process = Process(command, self.folder / f"{number}.log").wait_for(self.monitors[number])
+        self.running[number] = (process, port)
+        end = time.monotonic() + 60
+        while not is_ready(self.monitors[number]):
+            if time.monotonic() > end:
+                raise RuntimeError(f"linkgate does not get ready:\n{process.last_words()}")
+            time.sleep(0.005)
 
     def sign_in(self, lanes, seconds):
         """Sign-ins of so many people at once for so long, and what they cost all processes but the load generator."""
@@ -111,3 +128,11 @@ class Instances:
             process.stop()
         self.store.stop()
         shutil.rmtree(self.folder)
+
+
+def is_ready(monitor):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{monitor}/readyz", timeout=10) as answer:
+            return answer.status == 200
+    except (urllib.error.URLError, OSError):
+        return False

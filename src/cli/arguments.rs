@@ -339,6 +339,21 @@ pub enum Store {
         #[arg(long)]
         json: bool,
     },
+    /// Write everything into a new file, to move it into another store
+    Export {
+        /// The file; it must not exist yet. "-": standard output
+        file: PathBuf,
+    },
+    /// Take what `store export` wrote into a store that is still empty
+    Import {
+        /// The file. "-": standard input
+        file: PathBuf,
+        /// Take it although the master secret is another one: everybody has to sign in again
+        #[arg(long)]
+        other_secret: bool,
+    },
+    /// Make this linkgate the one that writes to the token service (kind = "http"), when the one before is gone
+    Claim,
 }
 
 /// Completions.

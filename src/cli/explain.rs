@@ -51,6 +51,7 @@ pub async fn run(loaded: &Loaded, asked: &Explain) -> Result<(), Failure> {
 fn is_there(store: &Settings) -> bool {
     match store {
         Settings::Sqlite { path } => path.exists(),
+        Settings::Http(http) => http.path.exists(),
         Settings::Redis(_) => true,
     }
 }

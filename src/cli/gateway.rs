@@ -111,13 +111,8 @@ impl Gateway {
             clock: shared.clock.clone(),
             trouble,
         };
-        let seen = if troubles.borrow().is_empty() {
-            let seen = housekeeping.load().await.map_err(|error| error.to_string())?;
-            shared.store.sweep().await.map_err(|error| error.to_string())?;
-            Some(seen)
-        } else {
-            None
-        };
+        let waiting = !troubles.borrow().is_empty();
+        let seen = if waiting { None } else { first_load(&housekeeping, &loaded.store).await? };
 
         let mailers = Mailers::new(built.mailers);
         let settings = rooms::serve(loaded, inherited, shared.clock.clone());
@@ -267,6 +262,15 @@ impl Shared {
             };
             Readiness { ready, checks: vec![Check { name: "store", ok, detail }] }
         })
+    }
+}
+
+/// `None`: it went away just now, and is loaded when it is back.
+async fn first_load(housekeeping: &Housekeeping, store: &Settings) -> Result<Option<i64>, String> {
+    match housekeeping.load().await {
+        Ok(seen) => Ok(Some(seen)),
+        Err(StoreError::Away(_) | StoreError::Full) if shared(store) => Ok(None),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::identity::Keyring;
 use crate::identity::Standing;
 use crate::policy::Sites;
+use crate::store::News;
 use crate::store::Store;
 use crate::store::StoreError;
 
@@ -44,9 +45,8 @@ impl Housekeeping {
     /// # Errors
     /// The store does not answer.
     pub async fn load(&self) -> Result<i64, StoreError> {
-        let version = self.store.version().await?;
         let snapshot = self.store.snapshot().await?;
-        let now = self.clock.now();
+        let (version, now) = (snapshot.version, self.clock.now());
         // Keys first: whoever sees the new generation must find the new keys.
         if let Err(error) = self.keys.update(&self.standing.epochs_with(&snapshot.epochs, now)) {
             tracing::error!(%error, "the store holds no usable key epoch; the old keys stay");
@@ -61,8 +61,7 @@ impl Housekeeping {
         let mut tick = tokio::time::interval(POLL);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut last = self.clock.now();
-        // What could not be loaded could not be swept.
-        let mut swept = seen.map(|_| last);
+        let mut swept: Option<Timestamp> = None;
         let mut sweeping: Option<JoinHandle<()>> = None;
         let mut away = false;
         loop {
@@ -105,11 +104,18 @@ impl Housekeeping {
     /// Any other number is a change, a lower one too: a fail-over or a backup brought an older state back.
     async fn look(&self, seen: Option<i64>) -> Result<i64, StoreError> {
         let version = match seen {
-            Some(seen) if self.store.version().await? == seen => {
-                self.standing.confirm(self.clock.now());
-                seen
-            }
-            Some(_) | None => self.load().await?,
+            Some(seen) => match self.store.news(seen).await? {
+                News::None => {
+                    self.standing.confirm(self.clock.now());
+                    seen
+                }
+                News::Ended { version, ended } => {
+                    self.standing.end(&ended, self.clock.now());
+                    version
+                }
+                News::Much => self.load().await?,
+            },
+            None => self.load().await?,
         };
         self.unite().await;
         Ok(version)

@@ -12,6 +12,7 @@ mod key;
 mod link;
 mod log;
 mod mail;
+mod moving;
 mod output;
 mod owner;
 mod rooms;

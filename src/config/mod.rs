@@ -277,9 +277,12 @@ impl Loaded {
                 ))
             };
         }
-        if let Settings::Sqlite { path: store } = &self.store
-            && store.exists()
-        {
+        let file = match &self.store {
+            Settings::Sqlite { path } => Some(path),
+            Settings::Http(http) => Some(&http.path),
+            Settings::Redis(_) => None,
+        };
+        if let Some(store) = file.filter(|file| file.exists()) {
             // A new secret would quietly end every session and link, and unseal no letter.
             return Err(format!(
                 "{} is missing, though {} exists; restore it from a backup, or remove both to begin anew",

@@ -140,8 +140,8 @@ const STORE: &[Key] = &[
     key("prefix", Text),
     key("timeout", Text),
     key("replicas", Text),
-    key("token", Later),
-    key("token_file", Later),
+    key("token", Secret),
+    key("token_file", Text),
 ];
 const USER: &[Key] = &[
     key("email", Text),

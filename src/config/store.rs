@@ -8,13 +8,15 @@ use super::reader::Reader;
 use super::secrets;
 use super::tree::Table;
 use crate::store;
+use crate::store::HttpSettings;
 use crate::store::RedisSettings;
 use crate::store::Replicas;
+use crate::store::ServiceAddress;
 use crate::store::Settings;
 
-/// The longest that anything waits for Redis, where the file says nothing.
+/// The longest that anything waits for Redis or the token service, where the file says nothing.
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// Less would call a busy Redis away; more would let a person wait for an error.
+/// Less would call a busy one away; more would let a person wait for an error.
 const TIMEOUT_BOUNDS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 /// Replicas that anybody has.
 const MOST_REPLICAS: u32 = 16;
@@ -23,6 +25,7 @@ const MOST_REPLICAS: u32 = 16;
 const OF_SQLITE: &[&str] = &["path"];
 const OF_REDIS: &[&str] =
     &["url", "user", "password", "password_file", "ca", "prefix", "timeout", "replicas"];
+const OF_HTTP: &[&str] = &["url", "token", "token_file", "ca", "timeout", "path"];
 
 /// `[store]`. `shared_secret`: whether the file gives a secret that other machines can have too.
 pub fn store(root: &Reader<'_>, state_dir: &Path, shared_secret: bool) -> Settings {
@@ -30,11 +33,11 @@ pub fn store(root: &Reader<'_>, state_dir: &Path, shared_secret: bool) -> Settin
     let reader = Reader::new(root.table("store").unwrap_or(&empty), "store", root.log);
     match reader.text("kind") {
         None | Some("sqlite") => {
-            foreign(&reader, "sqlite", OF_REDIS, OF_SQLITE);
+            foreign(&reader, "sqlite", OF_SQLITE);
             Settings::Sqlite { path: file(&reader, state_dir) }
         }
         Some("redis") => {
-            foreign(&reader, "redis", OF_SQLITE, OF_REDIS);
+            foreign(&reader, "redis", OF_REDIS);
             if !shared_secret {
                 let cure = "make one with: openssl rand -base64 32 > /etc/linkgate/secret; give every machine the \
                             same file, and name it here: secret_file = \"/etc/linkgate/secret\"";
@@ -43,15 +46,16 @@ pub fn store(root: &Reader<'_>, state_dir: &Path, shared_secret: bool) -> Settin
             Settings::Redis(redis(&reader))
         }
         Some("http") => {
-            let what = "the store \"http\" comes with a later version";
-            reader.wrong("kind", what, "leave it out: the store is SQLite then");
-            Settings::Sqlite { path: file(&reader, state_dir) }
+            foreign(&reader, "http", OF_HTTP);
+            let path = file(&reader, state_dir);
+            // What cannot be read is noted, so that nobody will ask this store anything.
+            http(&reader, path.clone()).map_or(Settings::Sqlite { path }, Settings::Http)
         }
         Some(kind) => {
             reader.wrong(
                 "kind",
                 format!("{kind:?} is no store"),
-                "write \"sqlite\" or \"redis\", or leave it out",
+                "write \"sqlite\", \"redis\" or \"http\", or leave it out",
             );
             Settings::Sqlite { path: file(&reader, state_dir) }
         }
@@ -59,15 +63,18 @@ pub fn store(root: &Reader<'_>, state_dir: &Path, shared_secret: bool) -> Settin
 }
 
 /// Keys of another kind would change nothing, and nobody would know.
-fn foreign(reader: &Reader<'_>, kind: &str, others: &[&str], own: &[&str]) {
-    for key in others.iter().filter(|key| !own.contains(key) && reader.has(key)) {
+fn foreign(reader: &Reader<'_>, kind: &str, own: &[&str]) {
+    let kinds = [("sqlite", OF_SQLITE), ("redis", OF_REDIS), ("http", OF_HTTP)];
+    let mut said: Vec<&str> = Vec::new();
+    for key in kinds.iter().flat_map(|(_, keys)| keys.iter()) {
+        if own.contains(key) || said.contains(key) || !reader.has(key) {
+            continue;
+        }
+        said.push(key);
+        let knows = |(name, keys): &(&str, &[&str])| keys.contains(key).then(|| format!("kind = {name:?}"));
+        let others: Vec<String> = kinds.iter().filter_map(knows).collect();
         let what = format!("the store is {kind:?}, which knows no {key}");
-        let cure = if kind == "sqlite" {
-            "leave it out, or write kind = \"redis\""
-        } else {
-            "leave it out, or write kind = \"sqlite\""
-        };
-        reader.wrong(key, what, cure);
+        reader.wrong(key, what, format!("leave it out, or write {}", others.join(" or ")));
     }
 }
 
@@ -123,6 +130,34 @@ fn redis(reader: &Reader<'_>) -> RedisSettings {
         timeout: reader.duration("timeout", TIMEOUT, least, most),
         replicas: reader.parse("replicas", replicas).unwrap_or(Replicas::Auto),
     }
+}
+
+fn http(reader: &Reader<'_>, path: PathBuf) -> Option<HttpSettings> {
+    const URL: &str = "write \"https://tokens.example.com/api\": what comes before /magic_link_tokens";
+    let url = reader.required("url", URL);
+    let address = url.and_then(|url| {
+        // Not the text itself: it may hold a password.
+        ServiceAddress::parse(url)
+            .map_err(|cure| reader.wrong("url", "this address cannot be taken", cure))
+            .ok()
+    });
+    let before = reader.log.count();
+    let token = secrets::read(reader, "token", "store.token");
+    if token.is_none() && reader.log.count() == before {
+        let cure = "add token_file = \"/etc/linkgate/store.token\", or a systemd credential store.token";
+        reader.wrong("token_file", "the bearer token of the token service is missing", cure);
+    }
+    let ca = reader.existing_file("ca");
+    if ca.is_some() && url.is_some_and(|url| url.starts_with("http:")) {
+        reader.wrong(
+            "ca",
+            "without TLS nobody shows a certificate",
+            "write https:// in url, or leave it out",
+        );
+    }
+    let (least, most) = TIMEOUT_BOUNDS;
+    let timeout = reader.duration("timeout", TIMEOUT, least, most);
+    Some(HttpSettings { address: address?, token: token?, ca, timeout, path })
 }
 
 fn replicas(text: &str) -> Result<Replicas, String> {

@@ -104,6 +104,15 @@ impl MasterSecret {
         Ok(Secret::new(key))
     }
 
+    /// Thirty-two hexadecimal digits by which an exported store knows the secret again, and which say nothing about it.
+    ///
+    /// # Errors
+    /// [`KeyError::Crypto`].
+    pub fn mark(&self) -> Result<String, KeyError> {
+        let derived = self.derive("linkgate/v1/mark")?;
+        Ok(derived.expose().iter().take(16).fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
+    }
+
     /// Six hexadecimal digits that tell masters apart and say nothing about them.
     fn fingerprint(&self) -> Result<String, KeyError> {
         let derived = self.derive("linkgate/v1/fingerprint")?;

@@ -192,6 +192,23 @@ impl Standing {
         let _ = self.current_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, confirmed);
     }
 
+    /// Sessions that the store says have ended, each with its absolute end; current as of `now`. Goes with
+    /// [`Standing::confirm`], because it is all that has changed.
+    pub fn end(&self, ended: &[(SessionId, Timestamp)], now: Timestamp) {
+        lock(&self.unsaid).revoked.retain(|(id, _)| !ended.iter().any(|(other, _)| other == id));
+        let mut changed = false;
+        {
+            let mut revoked = write(&self.revoked);
+            for (id, until) in ended.iter().filter(|(_, until)| *until >= now) {
+                changed |= revoked.insert(*id, *until).is_none();
+            }
+        }
+        if changed {
+            self.bump();
+        }
+        self.confirm(now);
+    }
+
     /// Ends a session here and now, before the next poll sees it. `until`: its absolute end.
     pub fn revoke(&self, id: SessionId, until: Timestamp) {
         if write(&self.revoked).insert(id, until).is_none() {
@@ -424,6 +441,21 @@ mod tests {
         assert!(standing.unsaid().is_empty());
         standing.apply(snapshot(vec![person(2, true)], vec![(id(1), at(100)), (id(3), at(100))]), at(7));
         assert!(standing.unsaid().is_empty());
+    }
+
+    #[test]
+    fn ended_sessions_are_taken_in_one_by_one_and_need_not_be_said_again() {
+        let standing = Standing::new();
+        standing.apply(Snapshot::default(), at(1));
+        standing.revoke(id(1), at(100));
+        let before = standing.generation();
+        standing.end(&[(id(1), at(100))], at(2));
+        assert!(standing.unsaid().is_empty());
+        assert_eq!(standing.generation(), before, "it had ended here already");
+        standing.end(&[(id(2), at(100)), (id(3), at(1))], at(3));
+        assert!(standing.is_revoked(&id(2)) && !standing.is_revoked(&id(3)));
+        assert_eq!(standing.age(at(3)), Some(Duration::ZERO));
+        assert!(standing.generation() > before);
     }
 
     #[test]

@@ -15,26 +15,30 @@
 #[cfg(test)]
 mod contract;
 mod error;
+mod http;
 mod limit;
 mod redis;
 mod settings;
 mod sqlite;
+pub mod transfer;
 mod types;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 pub use error::StoreError;
+pub use http::ServiceAddress;
 pub use redis::check_url as check_redis_url;
-pub use settings::{RedisSettings, Replicas, Settings};
+pub use settings::{HttpSettings, RedisSettings, Replicas, Settings};
 pub use types::{
     ADDRESS_TRIES, AddressTry, AuditEvent, AuditFilter, CODE_FAILURES_A_DAY, CODE_TRIES, CodeRedeemed,
     LeasedLetter, LetterRecord, LetterState, LinkFilter, LinkRecord, LinkState, MadeBy, NewLetter, NewLink,
-    NewTicket, Quota, Redeemed, Redeemer, SessionFilter, SessionRecord, Swept, TicketRecord, Which,
+    NewTicket, News, Quota, Redeemed, Redeemer, SessionFilter, SessionRecord, Swept, TicketRecord, Which,
 };
 
+use self::transfer::{Census, Delivery, Moved};
 use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
@@ -57,6 +61,7 @@ pub struct Store {
 enum Backend {
     Sqlite(sqlite::Sqlite),
     Redis(redis::Redis),
+    Http(http::Http),
 }
 
 impl Store {
@@ -73,6 +78,7 @@ impl Store {
         let backend = match settings {
             Settings::Sqlite { path } => Backend::Sqlite(sqlite::Sqlite::open(path, clock, random)?),
             Settings::Redis(settings) => Backend::Redis(redis::Redis::open(settings, clock, random)?),
+            Settings::Http(settings) => Backend::Http(http::Http::open(settings, clock, random)?),
         };
         Ok(Self { backend, limits: Arc::default(), clock: clock.clone() })
     }
@@ -83,6 +89,7 @@ impl Store {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.letters_waiting(),
             Backend::Redis(redis) => redis.letters_waiting(),
+            Backend::Http(http) => http.letters_waiting(),
         }
     }
 
@@ -92,8 +99,19 @@ impl Store {
     pub fn changes(&self) -> Arc<Notify> {
         match &self.backend {
             Backend::Redis(redis) => redis.changes(),
-            Backend::Sqlite(_) => Arc::default(),
+            Backend::Sqlite(_) | Backend::Http(_) => Arc::default(),
         }
+    }
+
+    /// What has changed since version `seen`, of which [`Store::snapshot`] or an earlier call has told.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is known then.
+    pub async fn news(&self, seen: i64) -> Result<News, StoreError> {
+        if let Backend::Redis(redis) = &self.backend {
+            return redis.news(seen).await;
+        }
+        Ok(if self.version().await? == seen { News::None } else { News::Much })
     }
 
     /// Tells the store what memory knows and it may lack, and says how much it did. A file loses nothing that it has
@@ -104,7 +122,7 @@ impl Store {
     pub async fn unite(&self, unsaid: &Unsaid) -> Result<u64, StoreError> {
         match &self.backend {
             Backend::Redis(redis) if !unsaid.is_empty() => redis.unite(unsaid).await,
-            Backend::Redis(_) | Backend::Sqlite(_) => Ok(0),
+            Backend::Redis(_) | Backend::Sqlite(_) | Backend::Http(_) => Ok(0),
         }
     }
 
@@ -130,6 +148,20 @@ impl Store {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.sweep().await,
             Backend::Redis(redis) => redis.sweep().await,
+            Backend::Http(http) => http.sweep().await,
+        }
+    }
+
+    /// Makes this linkgate the one that writes to the organisation's token service, in place of one that is gone.
+    ///
+    /// # Errors
+    /// [`StoreError`]; a store of another kind has nothing to claim.
+    pub async fn claim(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Http(http) => http.claim().await,
+            Backend::Sqlite(_) | Backend::Redis(_) => Err(StoreError::Invalid(
+                "only a store of kind = \"http\" is claimed; this one is of another kind".to_owned(),
+            )),
         }
     }
 }
@@ -146,8 +178,9 @@ macro_rules! verbs {
                 pub async fn $verb(&self, $($name: $what),*) -> Result<$answer, StoreError> {
                     match &self.backend {
                         Backend::Sqlite(sqlite) => sqlite.$verb($($name),*).await,
-                        // On the heap: where the store is SQLite, nobody's task grows by what Redis needs.
+                        // On the heap: where the store is SQLite, nobody's task grows by what the others need.
                         Backend::Redis(redis) => Box::pin(redis.$verb($($name),*)).await,
+                        Backend::Http(http) => Box::pin(http.$verb($($name),*)).await,
                     }
                 }
             )*
@@ -236,4 +269,12 @@ verbs! {
     snapshot() -> Snapshot;
     /// Changes whenever what `snapshot` says has changed, whichever process changed it.
     version() -> i64;
+
+    /// Sends everything but tickets and letters, a few hundred records at a time, as fast as they are taken: epochs,
+    /// people, sessions, links, wrong codes, events. SQLite: one moment of the file. Where a store knows no such moment,
+    /// each record is as it was at some moment of the call.
+    export(out: mpsc::Sender<Vec<Moved>>) -> ();
+    /// Takes what `export` sent into a store that holds nothing yet: all of it, after [`Delivery::Complete`], or nothing.
+    /// The sender has looked at all of it before ([`transfer::Reading`]), and sends epochs and people first.
+    import(records: mpsc::Receiver<Delivery>) -> Census;
 }

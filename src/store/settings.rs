@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::ServiceAddress;
 use crate::secret::Secret;
 
 /// Where the store is.
@@ -15,6 +16,8 @@ pub enum Settings {
     },
     /// Any number of machines that share one Redis or Valkey.
     Redis(RedisSettings),
+    /// The organisation's own token service, beside a ledger of one machine.
+    Http(HttpSettings),
 }
 
 /// Which Redis, and how to come in.
@@ -35,6 +38,21 @@ pub struct RedisSettings {
     pub timeout: Duration,
     /// Who must have a redemption or a revocation before it counts.
     pub replicas: Replicas,
+}
+
+/// Where the token service is, and how it knows us.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// Its address.
+    pub address: ServiceAddress,
+    /// The bearer token.
+    pub token: Secret<String>,
+    /// PEM of the authority that signed its certificate; `None`: the machine's authorities.
+    pub ca: Option<PathBuf>,
+    /// The longest that anything waits for the service.
+    pub timeout: Duration,
+    /// The ledger, a SQLite file; made (mode 0600) when absent. Its folder must exist.
+    pub path: PathBuf,
 }
 
 /// How many replicas confirm what must not be lost.

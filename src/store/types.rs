@@ -388,6 +388,22 @@ pub struct AuditFilter {
     pub limit: Option<u32>,
 }
 
+/// What has changed in what `snapshot` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Nothing.
+    None,
+    /// Sessions have ended, and nothing else has changed.
+    Ended {
+        /// The version now.
+        version: i64,
+        /// Each with its absolute end.
+        ended: Vec<(SessionId, Timestamp)>,
+    },
+    /// Read the snapshot.
+    Much,
+}
+
 /// So many in so long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {

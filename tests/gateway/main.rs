@@ -45,6 +45,8 @@ mod slow;
 mod smuggling;
 mod snippet;
 mod store_away;
+mod store_http;
+mod store_moves;
 mod tenants;
 mod traffic;
 mod traffic_big;

@@ -39,17 +39,22 @@ struct House {
 impl House {
     /// One site for Alice, and for Bob until ten minutes after the start.
     async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// `store`: the section of that name, and the secret that it may want.
+    async fn with(store: &str) -> Self {
         let start = Timestamp::from_seconds(1_900_000_000);
         let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let folder = TempDir::new().unwrap();
         std::fs::create_dir(folder.path().join("mail")).unwrap();
         let text = format!(
-            "listen = [\"http://{free}\"]\nstate_dir = \"{dir}/state\"\nworkers = 1\ndrain = \"1s\"\n\
+            "secret = \"dGhlIGNsb2NrIGlzIG1vdmVkIGJ5IGhhbmQgaW4gdGhpcyB0ZXN0\"\nlisten = [\"http://{free}\"]\nstate_dir = \"{dir}/state\"\nworkers = 1\ndrain = \"1s\"\n\
              [mail]\nfrom = \"Example <login@example.com>\"\nurl = \"folder:{dir}/mail\"\n\
              [monitor]\nlisten = \"127.0.0.1:0\"\n[log]\naccess = false\n\
              [[user]]\nemail = \"{BOB}\"\nuntil = \"2030-03-17T17:56:40Z\"\n\
-             [[site]]\nname = \"wiki\"\nurl = \"http://localhost:{port}\"\nupstream = \"http://{upstream}\"\n\
+             {store}\n[[site]]\nname = \"wiki\"\nurl = \"http://localhost:{port}\"\nupstream = \"http://{upstream}\"\n\
              allow = [\"@example.com\"]\n",
             dir = folder.path().display(),
             port = free.port(),
@@ -183,4 +188,90 @@ async fn what_is_open_ends_when_nothing_is_known_of_revocations_for_too_long() {
     assert_eq!(rest(&mut visitor).await, OVER);
     assert!(rest(&mut poll).await.starts_with(b"HTTP/1.1 503 "));
     assert!(before.elapsed() < SECOND, "{:?}", before.elapsed());
+}
+
+/// What `/readyz` answers.
+async fn readiness(house: &House) -> String {
+    let address = house.gateway.server().monitor_addr().unwrap();
+    let mut monitor = TcpStream::connect(address).await.unwrap();
+    monitor.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    String::from_utf8(rest(&mut monitor).await).unwrap()
+}
+
+/// The status of the start page for this cookie; the app is not asked where it is not 200.
+async fn status(house: &House, cookie: &str) -> String {
+    let address = *house.gateway.server().local_addrs().first().unwrap();
+    let mut visitor = TcpStream::connect(address).await.unwrap();
+    let host = &house.host;
+    let head = format!("GET / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncookie: {cookie}\r\n\r\n");
+    visitor.write_all(head.as_bytes()).await.unwrap();
+    let app = async {
+        let mut app = house.app.accept().await.unwrap().0;
+        until(&mut app, "\r\n\r\n").await;
+        app.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        std::future::pending::<()>().await;
+    };
+    let answer = tokio::select! { answer = rest(&mut visitor) => answer, () = app => Vec::new() };
+    String::from_utf8_lossy(&answer).chars().skip("HTTP/1.1 ".len()).take(3).collect()
+}
+
+struct Redis(std::process::Child);
+
+impl Redis {
+    fn start(folder: &TempDir) -> Self {
+        let _ = std::fs::remove_file(folder.path().join("redis.sock"));
+        let child = std::process::Command::new("redis-server")
+            .current_dir(folder.path())
+            .args(["--port", "0", "--unixsocket", "redis.sock", "--save", ""])
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("redis-server is installed: tests/check.sh --install");
+        Self(child)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn without_redis_who_is_signed_in_goes_on_for_an_hour_and_no_longer() {
+    let folder = TempDir::new().unwrap();
+    let redis = Redis::start(&folder);
+    let socket = folder.path().join("redis.sock").display().to_string();
+    let store = format!("[store]\nkind = \"redis\"\nurl = \"redis+unix://{socket}\"\ntimeout = \"500ms\"");
+    let house = House::with(&store).await;
+    let ready = async |wanted: &str| {
+        let began = Instant::now();
+        loop {
+            let said = readiness(&house).await;
+            if said.contains(wanted) {
+                return said;
+            }
+            assert!(began.elapsed() < PATIENCE, "{said}");
+            tokio::task::yield_now().await;
+        }
+    };
+    ready("\"detail\":\"answers\"").await;
+    let cookie = house.cookie(ALICE, MINUTE * 300, MINUTE * 300);
+    assert_eq!(status(&house, &cookie).await, "200");
+
+    drop(redis);
+    let said = ready("\"ok\":false").await;
+    assert!(said.starts_with("HTTP/1.1 200 ") && said.contains("Redis"), "{said}");
+    house.clock.advance(MAX_STALENESS.saturating_sub(MINUTE));
+    assert_eq!(status(&house, &cookie).await, "200");
+    house.clock.advance(MINUTE * 2);
+    assert_eq!(status(&house, &cookie).await, "503");
+    let said = readiness(&house).await;
+    assert!(said.starts_with("HTTP/1.1 503 ") && said.contains("over an hour"), "{said}");
+
+    // It comes back with nothing: what was believed here still is.
+    let _redis = Redis::start(&folder);
+    ready("\"detail\":\"answers\"").await;
+    assert_eq!(status(&house, &cookie).await, "200");
+    house.gateway.drain().await;
 }

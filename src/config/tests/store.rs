@@ -11,7 +11,7 @@ const SECRET: &str = "secret = \"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"";
 fn redis(loaded: &Loaded) -> &crate::store::RedisSettings {
     match &loaded.store {
         Settings::Redis(redis) => redis,
-        other @ Settings::Sqlite { .. } => panic!("{other:?}"),
+        other @ (Settings::Sqlite { .. } | Settings::Http(_)) => panic!("{other:?}"),
     }
 }
 
@@ -83,4 +83,47 @@ fn machines_that_share_redis_share_a_secret() {
 fn an_address_that_holds_a_password_is_refused_without_being_repeated() {
     let answer = mistakes(&file(SECRET, "", "[store]\nkind = \"redis\"\nurl = \"redis://u:hunter2@a\""));
     assert!(answer.contains("password_file") && !answer.contains("hunter2"), "{answer}");
+}
+
+#[test]
+fn the_token_service_is_read_with_its_token_and_its_ledger() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("store.token"), "from systemd\n").unwrap();
+    let lines =
+        "[store]\nkind = \"http\"\nurl = \"https://t.example.com/api/\"\ntimeout = \"3s\"\npath = \"l.db\"";
+    let environment = with(&[], Some(folder.path()));
+    let (loaded, _) = load_text(&file("", "", lines), Path::new("/x/c.toml"), &environment).unwrap();
+    let Settings::Http(http) = &loaded.store else { panic!("{:?}", loaded.store) };
+    assert_eq!(http.address.to_string(), "https://t.example.com/api/magic_link_tokens");
+    assert_eq!((http.token.expose().as_str(), http.ca.as_ref()), ("from systemd", None));
+    assert_eq!((http.timeout.as_secs(), http.path.as_path()), (3, Path::new("/x/l.db")));
+}
+
+#[test]
+fn a_token_service_that_cannot_be_used_is_told_with_the_cure_and_without_the_secret() {
+    const AFTER: &str = "[store]\nkind = \"http\"\nurl = \"https://t.example.com\"\n";
+    let told = |lines: &str, start: &str, cure: &str| {
+        let answer = mistakes(&file("", "", lines));
+        let line = answer.lines().any(|line| line.starts_with(start) && line.contains(cure));
+        assert!(line && !answer.contains("hunter2"), "wanted {start} … {cure}\n   got {answer}");
+    };
+    told(AFTER, "c.toml:10:1: store.token_file: the bearer token", "store.token");
+    told("[store]\nkind = \"http\"", "c.toml:10:1: store.url: this is missing", "https://");
+    let url = |url: &str| format!("[store]\nkind = \"http\"\nurl = \"{url}\"\ntoken = \"t\"");
+    told(&url("http://t.example.com"), "c.toml:12:7: store.url", "in the clear");
+    told(&url("https://u:hunter2@t.example.com"), "c.toml:12:7: store.url", "token_file");
+    told(
+        &url("https://t.example.com/magic_link_tokens"),
+        "c.toml:12:7: store.url",
+        "leave /magic_link_tokens out",
+    );
+    told(&format!("{AFTER}token = \"t\"\nprefix = \"p\""), "c.toml:14:10: store.prefix", "kind = \"redis\"");
+    told(
+        "[store]\ntoken = \"hunter2\"",
+        "c.toml:11:9: store.token: the store is \"sqlite\"",
+        "kind = \"http\"",
+    );
+    let ca = tempfile::NamedTempFile::new().unwrap();
+    let with_ca = format!("{}\nca = {:?}", url("http://localhost"), ca.path());
+    told(&with_ca, "c.toml:14:6: store.ca: without TLS", "https://");
 }

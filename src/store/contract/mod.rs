@@ -5,6 +5,7 @@ pub(super) mod letters;
 pub(super) mod limits;
 pub(super) mod links;
 pub(super) mod people;
+pub(super) mod transfer;
 
 use std::any::Any;
 use std::time::Duration;
@@ -48,6 +49,10 @@ macro_rules! every_case {
             people::what_one_process_changes_another_sees_by_the_version,
             people::a_key_rotation_keeps_the_old_epoch_until_its_end,
             people::a_key_rotation_at_once_ends_everything,
+            transfer::what_comes_out_of_a_store_goes_into_another_and_comes_out_the_same,
+            transfer::a_store_that_was_lived_in_can_be_left,
+            transfer::links_and_codes_that_moved_are_as_good_as_before_and_no_better,
+            transfer::an_import_is_all_or_nothing_and_never_mixes_two_stores,
         }
     };
 }

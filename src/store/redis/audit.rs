@@ -55,6 +55,10 @@ impl std::fmt::Display for Place {
 impl Redis {
     /// Commit point: the stream.
     pub(in crate::store) async fn audit(&self, event: AuditEvent) -> Result<(), StoreError> {
+        self.run(self.ask_note(&self.keys.audit(), event)).await.map(drop)
+    }
+
+    pub(super) fn ask_note(&self, key: &str, event: AuditEvent) -> Ask {
         let mut pairs = Pairs::new();
         pairs.number("at", Some(event.at.millis()));
         pairs.add("site", event.site);
@@ -63,7 +67,7 @@ impl Redis {
         pairs.add("request", event.request);
         pairs.add("client", event.client);
         pairs.add("detail", event.detail);
-        self.run(self.script(&self.scripts.note_event, &[self.keys.audit()], pairs.end())).await.map(drop)
+        self.script(&self.scripts.note_event, &[key.to_owned()], pairs.end())
     }
 
     pub(in crate::store) async fn audit_log(
@@ -114,6 +118,20 @@ impl Redis {
         let mut command = ::redis::cmd("XREVRANGE");
         command.arg(&key).arg(until).arg(from).arg("COUNT").arg(STEP);
         values::list(self.run(Ask::one(&key, command)).await?)?.into_iter().map(event).collect()
+    }
+
+    /// Some events from a place on, oldest first, and the place to go on from; `None`: that was all.
+    pub(super) async fn events_from(
+        &self,
+        key: &str,
+        from: &str,
+    ) -> Result<(Vec<AuditEvent>, Option<String>), StoreError> {
+        let mut command = ::redis::cmd("XRANGE");
+        command.arg(key).arg(from).arg("+").arg("COUNT").arg(STEP);
+        let step = values::list(self.run(Ask::one(key, command)).await?)?.into_iter().map(event);
+        let step = step.collect::<Result<Vec<_>, _>>()?;
+        let next = step.last().filter(|_| step.len() == STEP).map(|(place, _)| format!("({place}"));
+        Ok((step.into_iter().map(|(_, event)| event).collect(), next))
     }
 
     /// Forgets what was noted over a year ago. Says how much.

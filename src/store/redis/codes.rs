@@ -19,7 +19,7 @@ use crate::store::{CODE_FAILURES_A_DAY, CODE_TRIES, CodeRedeemed, Redeemed, Rede
 
 const DAY: Duration = Duration::from_hours(24);
 /// Tries of a code without end are remembered so long.
-const LONG: Duration = Duration::from_hours(365 * 24);
+pub(super) const LONG: Duration = Duration::from_hours(365 * 24);
 
 /// A code of this browser that is live: the newest link that carries it, and all that do.
 struct Candidate {

@@ -19,7 +19,9 @@
 //! | `{q:<SHA-256 of the bucket>}` | when a bucket is full again, microseconds | then |
 //! | `{standing}:revoked` | ZSET of raw session ids by absolute end | sweep |
 //! | `{standing}:people`, `:generations` | HASH by site, zero byte, address | never |
+//! | `{standing}:import`, `:import.people` …, `{audit}:import` | an import that is under way, and what it has laid ready | with its end |
 //! | `{standing}:epochs`, `:fence`, `:version` | LIST newest first; two counters | never |
+//! | `{standing}:version:notes` | ZSET of the last thousand changes, by version | change by change |
 //!
 //! An index is written before the record that it points to, so that a record is always found; an entry without a record
 //! is passed over, and goes with the sweep.
@@ -103,6 +105,11 @@ impl Keys {
 
     pub(super) fn audit(&self) -> String {
         self.name("audit", "")
+    }
+
+    /// Beside it: what an import has laid ready.
+    pub(super) fn audit_to_come(&self) -> String {
+        self.name("audit", ":import")
     }
 
     pub(super) fn bucket(&self, bucket: &str) -> String {

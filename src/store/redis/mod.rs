@@ -3,6 +3,7 @@
 //! finds it undone. Never waits longer than its deadline, and never takes silence for a yes.
 
 mod address;
+mod adopt;
 mod advice;
 mod audit;
 mod codes;
@@ -14,6 +15,7 @@ mod letters;
 mod limits;
 mod links;
 mod listen;
+mod news;
 mod people;
 mod records;
 mod script;
@@ -24,6 +26,7 @@ mod standing;
 mod sure;
 mod sweep;
 mod tickets;
+mod transfer;
 mod unite;
 mod values;
 mod walk;
@@ -32,8 +35,8 @@ mod walk;
 mod tests;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use ::redis::Value;
 use tokio::runtime::Handle;
@@ -43,6 +46,7 @@ use tokio::time::timeout;
 use self::address::Address;
 use self::connection::{Ask, Call, Connection};
 use self::keys::Keys;
+use self::news::Mark;
 use self::script::{Script, Scripts};
 use self::server::Entry;
 use super::{RedisSettings, StoreError};
@@ -65,6 +69,8 @@ pub(super) struct Redis {
     keys: Keys,
     scripts: Arc<Scripts>,
     bell: Arc<Notify>,
+    /// What was read last.
+    mark: Arc<Mutex<Mark>>,
     /// What was to be said of Redis's settings has been said.
     advised: Arc<AtomicBool>,
     /// Revocations that no replica has confirmed are said again one after the other.
@@ -106,6 +112,7 @@ impl Redis {
             keys: Keys::new(&settings.prefix),
             scripts: Arc::new(Scripts::new(records::FIELDS)),
             bell: Arc::default(),
+            mark: Arc::default(),
             advised: Arc::default(),
             repeats: Arc::new(Semaphore::new(1)),
             clock: clock.clone(),

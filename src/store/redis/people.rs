@@ -124,7 +124,7 @@ impl Redis {
     }
 }
 
-fn written(profile: Profile) -> Result<Vec<u8>, StoreError> {
+pub(super) fn written(profile: Profile) -> Result<Vec<u8>, StoreError> {
     let off = if profile.disabled { b'1' } else { b'0' };
     let kept = Kept {
         name: profile.name,

@@ -66,6 +66,7 @@ macro_rules! scripts {
 }
 
 scripts! {
+    adopt_standing,
     again,
     begin_epoch,
     begin_session,
@@ -81,6 +82,7 @@ scripts! {
     letter_failed,
     letter_sent,
     mark_session,
+    news,
     note_event,
     put_link,
     put_user,

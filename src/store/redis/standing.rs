@@ -76,7 +76,7 @@ impl Redis {
     /// The version is read first: what changes while the rest is read shows up as a change.
     pub(in crate::store) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         self.begin_epochs().await?;
-        let version = self.version().await?;
+        let version = self.marked_version().await?;
         let (now, _) = self.read_fence(self.connection.ask(self.ask_fence()).await?)?;
         let epochs = self.epochs().await?;
         let people = self.people().await?;

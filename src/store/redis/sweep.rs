@@ -126,7 +126,7 @@ impl Redis {
         Ok(None)
     }
 
-    async fn forget_link(&self, hash: &[u8; 32], id: &str) -> Result<(), StoreError> {
+    pub(super) async fn forget_link(&self, hash: &[u8; 32], id: &str) -> Result<(), StoreError> {
         let delete = |key: String| {
             let mut command = ::redis::cmd("DEL");
             command.arg(&key);

@@ -8,23 +8,7 @@ use crate::store::{AuditEvent, AuditFilter, StoreError};
 
 impl Sqlite {
     pub(in crate::store) async fn audit(&self, event: AuditEvent) -> Result<(), StoreError> {
-        let note = move |tx: &Tx<'_>| {
-            tx.prepare_cached(
-                "INSERT INTO audit (at, site, email, what, request, client, detail) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-            )?
-            .execute(params![
-                event.at,
-                event.site,
-                event.email,
-                event.what,
-                event.request,
-                event.client,
-                event.detail,
-            ])?;
-            Ok(())
-        };
-        self.writer.ask(note).await
+        self.writer.ask(move |tx: &Tx<'_>| put(tx, &event)).await
     }
 
     pub(in crate::store) async fn audit_log(
@@ -71,4 +55,22 @@ impl Sqlite {
         };
         self.reader.ask(list).await
     }
+}
+
+/// Adds one.
+pub(super) fn put(tx: &Tx<'_>, event: &AuditEvent) -> Result<(), StoreError> {
+    tx.prepare_cached(
+        "INSERT INTO audit (at, site, email, what, request, client, detail) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        event.at,
+        event.site,
+        event.email,
+        event.what,
+        event.request,
+        event.client,
+        event.detail,
+    ])?;
+    Ok(())
 }

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension as _, Row, named_params, params};
 use std::time::Duration;
 
 use super::Sqlite;
+use super::judged::Objection;
 use super::links;
 use super::thread::Tx;
 use crate::identity::EmailAddress;
@@ -52,9 +53,22 @@ impl Sqlite {
         code_tag: [u8; 32],
         by: Redeemer,
     ) -> Result<CodeRedeemed, StoreError> {
+        self.redeem_code_judged(site, nonce_hash, code_tag, by, |_| None).await
+    }
+
+    /// As `redeem_code`; a live link that `judge` has something against is passed over, and so is its code.
+    pub(in crate::store) async fn redeem_code_judged(
+        &self,
+        site: &str,
+        nonce_hash: [u8; 32],
+        code_tag: [u8; 32],
+        by: Redeemer,
+        judge: impl Fn(&LinkRecord) -> Option<Objection> + Send + 'static,
+    ) -> Result<CodeRedeemed, StoreError> {
         let site = site.to_owned();
         let redeem = move |tx: &Tx<'_>| {
             let mut candidates = candidates(tx, &site, nonce_hash)?;
+            candidates.retain(|candidate| judge(&candidate.link).is_none());
             if candidates.is_empty() {
                 return Ok(CodeRedeemed::None);
             }

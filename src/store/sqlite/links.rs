@@ -4,6 +4,7 @@ use rusqlite::types::ToSql;
 use rusqlite::{OptionalExtension as _, Row, named_params, params};
 
 use super::Sqlite;
+use super::judged::{self, Objection};
 use super::sessions;
 use super::sweep;
 use super::thread::Tx;
@@ -50,13 +51,26 @@ impl Sqlite {
         token_hash: [u8; 32],
         by: Redeemer,
     ) -> Result<Redeemed, StoreError> {
+        self.redeem_judged(token_hash, by, |_| None).await
+    }
+
+    /// As `redeem`; `judge` says what somebody else has against a link that is live.
+    pub(in crate::store) async fn redeem_judged(
+        &self,
+        token_hash: [u8; 32],
+        by: Redeemer,
+        judge: impl FnOnce(&LinkRecord) -> Option<Objection> + Send + 'static,
+    ) -> Result<Redeemed, StoreError> {
         let redeem = move |tx: &Tx<'_>| {
             let Some(link) = by_token(tx, token_hash)? else { return Ok(Redeemed::Unknown) };
             Ok(match link.state(tx.now) {
                 LinkState::Revoked => Redeemed::Revoked(link),
                 LinkState::Used => Redeemed::Used(link),
                 LinkState::Expired => Redeemed::Expired(link),
-                LinkState::Active => Redeemed::Redeemed(spend(tx, &link, &by)?),
+                LinkState::Active => match judge(&link) {
+                    Some(objection) => judged::apply(tx, &link, objection)?,
+                    None => Redeemed::Redeemed(spend(tx, &link, &by)?),
+                },
             })
         };
         self.writer.ask(redeem).await
@@ -198,7 +212,7 @@ pub(super) fn spend(tx: &Tx<'_>, link: &LinkRecord, by: &Redeemer) -> Result<Lin
     Ok(spent)
 }
 
-fn by_token(tx: &Tx<'_>, token_hash: [u8; 32]) -> Result<Option<LinkRecord>, StoreError> {
+pub(super) fn by_token(tx: &Tx<'_>, token_hash: [u8; 32]) -> Result<Option<LinkRecord>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM links WHERE token_hash = ?1");
     Ok(tx.prepare_cached(&sql)?.query_row([token_hash], record).optional()?)
 }
@@ -216,7 +230,7 @@ fn count_wrong(tx: &Tx<'_>, token_hash: [u8; 32]) -> Result<u32, StoreError> {
 
 /// Only links that still let in: what was used or expired stays so, and its page can say so. `:now` is the first
 /// parameter; `condition` begins to count its own at `?2`.
-fn revoke(tx: &Tx<'_>, condition: &str, values: &[&dyn ToSql]) -> Result<u64, StoreError> {
+pub(super) fn revoke(tx: &Tx<'_>, condition: &str, values: &[&dyn ToSql]) -> Result<u64, StoreError> {
     let sql = format!("UPDATE links SET revoked_at = :now WHERE {LIVE} AND {condition} RETURNING id");
     let mut all: Vec<&dyn ToSql> = vec![&tx.now];
     all.extend(values);

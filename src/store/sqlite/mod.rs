@@ -3,6 +3,7 @@
 
 mod audit;
 mod codes;
+mod judged;
 mod keys;
 mod letters;
 mod links;
@@ -12,6 +13,7 @@ mod sessions;
 mod sweep;
 mod thread;
 mod tickets;
+mod transfer;
 mod values;
 
 #[cfg(test)]
@@ -19,13 +21,14 @@ mod tests;
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Notify;
 
+pub(super) use self::judged::Objection;
 use self::thread::Queue;
 use super::StoreError;
 use crate::clock::Clock;
@@ -37,6 +40,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// One open file: a thread that writes, a thread that reads.
 #[derive(Clone, Debug)]
 pub(super) struct Sqlite {
+    path: PathBuf,
+    instance: String,
     writer: Queue,
     reader: Queue,
     bell: Arc<Notify>,
@@ -61,11 +66,14 @@ impl Sqlite {
             .map_err(StoreError::from)?;
         keys::begin(&start, random, clock.now())?;
         sweep::sweep(&start, clock.now())?;
+        let instance = judged::instance(&start, random)?;
         start.commit().map_err(StoreError::from)?;
 
         let read_only = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         let bell = Arc::new(Notify::new());
         Ok(Self {
+            path: path.to_owned(),
+            instance,
             writer: thread::writer(connection, clock.clone(), Arc::clone(&bell))?,
             reader: thread::reader(read_only, clock.clone())?,
             bell,

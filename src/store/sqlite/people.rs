@@ -83,7 +83,7 @@ fn version(tx: &Tx<'_>) -> Result<i64, StoreError> {
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
-fn put(tx: &Tx<'_>, site: &str, profile: &Profile) -> Result<(), StoreError> {
+pub(super) fn put(tx: &Tx<'_>, site: &str, profile: &Profile) -> Result<(), StoreError> {
     let was_disabled: Option<bool> = tx
         .prepare_cached("SELECT disabled FROM people WHERE site = ?1 AND email = ?2")?
         .query_row(params![site, profile.email], |row| row.get(0))
@@ -113,7 +113,11 @@ fn put(tx: &Tx<'_>, site: &str, profile: &Profile) -> Result<(), StoreError> {
 }
 
 /// Sorted by site and address.
-fn people(tx: &Tx<'_>, condition: &str, site: Option<&str>) -> Result<Vec<StoredPerson>, StoreError> {
+pub(super) fn people(
+    tx: &rusqlite::Connection,
+    condition: &str,
+    site: Option<&str>,
+) -> Result<Vec<StoredPerson>, StoreError> {
     let sql = format!("SELECT {COLUMNS} FROM people WHERE {condition} ORDER BY site, email");
     let mut statement = tx.prepare_cached(&sql)?;
     let mut rows = statement.query([site])?;

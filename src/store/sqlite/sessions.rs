@@ -11,7 +11,8 @@ use crate::identity::EmailAddress;
 use crate::identity::SessionId;
 use crate::store::{LinkRecord, Redeemer, SessionFilter, SessionRecord, StoreError, Which};
 
-const COLUMNS: &str = "id, site, email, created_at, seen_at, ends_at, idle_until, device, client, revoked_at";
+pub(super) const COLUMNS: &str =
+    "id, site, email, created_at, seen_at, ends_at, idle_until, device, client, revoked_at";
 
 impl Sqlite {
     pub(in crate::store) async fn list_sessions(
@@ -137,7 +138,7 @@ pub(super) fn raise(tx: &Tx<'_>, site: &str, email: &EmailAddress) -> Result<u64
     u64::try_from(raised).map_err(|_| StoreError::Corrupt("a generation below zero".to_owned()))
 }
 
-fn record(row: &Row<'_>) -> rusqlite::Result<SessionRecord> {
+pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<SessionRecord> {
     Ok(SessionRecord {
         id: row.get("id")?,
         site: row.get("site")?,

@@ -91,14 +91,14 @@ async fn join(here: TcpStream, target: u16, weather: watch::Receiver<Weather>) {
     }
     let Ok(there) = TcpStream::connect(("127.0.0.1", target)).await else { return };
     let _ = (here.set_nodelay(true), there.set_nodelay(true));
-    let (mut from_here, mut to_here) = here.into_split();
-    let (mut from_there, mut to_there) = there.into_split();
+    let (mut asked, mut answer) = here.into_split();
+    let (mut heard, mut question) = there.into_split();
     let mut cut = weather.clone();
     tokio::select! {
         () = async {
             tokio::join!(
-                carry(&mut from_here, &mut to_there, weather.clone()),
-                carry(&mut from_there, &mut to_here, weather.clone()),
+                carry(&mut asked, &mut question, weather.clone()),
+                carry(&mut heard, &mut answer, weather.clone()),
             );
         } => {}
         _ = cut.wait_for(|weather| *weather == Weather::Cut) => {}

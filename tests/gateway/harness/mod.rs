@@ -23,6 +23,7 @@ pub mod recorder;
 pub mod several;
 pub mod smtp;
 pub mod stage;
+pub mod token_service;
 pub mod websocket;
 
 use std::sync::atomic::AtomicU32;

@@ -136,8 +136,8 @@ impl Several {
         let mail = TempDir::new().unwrap();
         let places: Vec<Place> = (0..plan.machines).map(|_| Place::new()).collect();
         let front = Line::to(places.iter().map(|place| place.port).collect()).await;
-        let plain = format!("http://localhost:{}", front.port);
-        let origin = if plan.origin.is_empty() { &plain } else { plan.origin };
+        let own = format!("http://localhost:{}", front.port);
+        let origin = if plan.origin.is_empty() { &own } else { plan.origin };
         let host = origin.split("//").last().and_then(|rest| rest.split(':').next()).unwrap();
         // A front door of its own ends TLS and says who asks.
         let trusted = if plan.origin.is_empty() { "" } else { "trusted_proxies = [\"127.0.0.1\"]" };

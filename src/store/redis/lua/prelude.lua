@@ -34,4 +34,15 @@ local function state(link, fence, now)
   return 'active'
 end
 
+-- Counts a change of the standing, notes it, and says it to whoever listens. `ended`: sessions that have ended with it and
+-- nothing else has, packed; or none: what has changed must be read. The notes lie beside the version, in its slot and under
+-- its name; there are as many as an instance may miss without reading everything.
+local function changed(version, channel, ended)
+  local number = whole(redis.call('INCR', version))
+  local notes = version .. ':notes'
+  redis.call('ZADD', notes, number, number .. ' ' .. order() .. ' ' .. (ended or ''))
+  redis.call('ZREMRANGEBYRANK', notes, 0, -1001)
+  redis.call('PUBLISH', channel, number)
+end
+
 local now = moment()

@@ -3,5 +3,5 @@
 -- Answers the new generation, or 0: nobody was there.
 if redis.call('HDEL', KEYS[1], ARGV[3]) == 0 then return 0 end
 local raised = redis.call('HINCRBY', KEYS[2], ARGV[3], 1)
-redis.call('PUBLISH', ARGV[2], redis.call('INCR', KEYS[3]))
+changed(KEYS[3], ARGV[2])
 return raised

@@ -1,11 +1,16 @@
 -- Ends sessions. Commit point: the standing.
 -- KEYS 1 revoked, 2 version, 3 pulse. ARGV 1 hand, 2 the channel, 3… session ids and their absolute ends by turns.
 -- Answers the ids that were ended now.
-local ended = {}
+local ended, packed = {}, {}
 for at = 3, #ARGV, 2 do
-  if redis.call('ZADD', KEYS[1], 'NX', ARGV[at + 1], ARGV[at]) == 1 then ended[#ended + 1] = ARGV[at] end
+  if redis.call('ZADD', KEYS[1], 'NX', ARGV[at + 1], ARGV[at]) == 1 then
+    ended[#ended + 1] = ARGV[at]
+    packed[#packed + 1] = ARGV[at] .. string.format('%015.0f', tonumber(ARGV[at + 1]))
+  end
 end
-if #ended > 0 then redis.call('PUBLISH', ARGV[2], redis.call('INCR', KEYS[2])) end
+-- Very many at once are read like anything else.
+if #ended > 100 then packed = {} end
+if #ended > 0 then changed(KEYS[2], ARGV[2], table.concat(packed)) end
 -- Always a write, so that a replica's word is asked for even where it was said before.
 redis.call('SET', KEYS[3], whole(now))
 return ended

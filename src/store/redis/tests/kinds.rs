@@ -357,7 +357,7 @@ async fn tls_with_an_authority_of_ones_own_keeps_the_contract_and_no_other_autho
 }
 
 /// What docs/redis.md says that a user needs.
-const RIGHTS: &[&str] = &[
+pub(super) const RIGHTS: &[&str] = &[
     "on",
     ">correct horse",
     "resetkeys",

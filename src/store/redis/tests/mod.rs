@@ -4,6 +4,7 @@ mod away;
 mod harness;
 mod heal;
 mod kinds;
+mod moves;
 mod queue;
 
 use self::harness::Server;

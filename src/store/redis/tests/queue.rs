@@ -5,8 +5,10 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::harness::Server;
+use crate::identity::KeyEpoch;
+use crate::identity::Unsaid;
 use crate::store::contract::Bench;
-use crate::store::{AuditEvent, AuditFilter, LetterState, Quota};
+use crate::store::{AuditEvent, AuditFilter, LetterState, News, Quota, Which};
 
 fn bench() -> Bench {
     let server = Server::start();
@@ -25,6 +27,107 @@ async fn two_instances_share_one_bucket_however_fast_they_spend() {
     }
     let taken = tasks.join_all().await.into_iter().filter(|taken| *taken).count();
     assert_eq!(taken, 20);
+}
+
+#[tokio::test]
+async fn a_change_made_by_one_instance_rings_at_the_others_even_after_redis_was_gone() {
+    let mut server = Server::start();
+    let (settings, other) = (server.settings(), server.settings());
+    let bench = Bench::of(settings, ());
+    let other = Bench::of(other, ());
+    let bell = other.store.changes();
+    // It rings when it begins to listen: nothing said before was heard.
+    bell.notified().await;
+    let ring = async |what: &str| {
+        let heard = tokio::time::timeout(Duration::from_secs(20), bell.notified()).await;
+        assert!(heard.is_ok(), "{what}");
+    };
+    bench.store.raise_generation("wiki", &crate::store::contract::alice()).await.unwrap();
+    ring("a revocation").await;
+    server.signal("KILL");
+    server.start_again();
+    ring("it listens again").await;
+    bench.store.raise_generation("wiki", &crate::store::contract::alice()).await.unwrap();
+    ring("and hears").await;
+}
+
+#[tokio::test]
+async fn what_is_told_again_only_ever_ends_something_sooner() {
+    let bench = bench();
+    let (alice, end) = (crate::store::contract::alice(), bench.in_minutes(60));
+    let first = bench.store.snapshot().await.unwrap().epochs.remove(0);
+    let session = crate::store::contract::session_id(7);
+    let lost = KeyEpoch { id: "abcdef01".to_owned(), created_at: bench.in_minutes(1), accepted_until: None };
+    let unsaid = Unsaid {
+        revoked: vec![(session, end)],
+        generations: vec![("wiki".to_owned(), alice.clone(), 3)],
+        epochs: vec![lost.clone(), KeyEpoch { accepted_until: Some(end), ..first.clone() }],
+    };
+    let before = bench.store.version().await.unwrap();
+    assert_eq!(bench.store.unite(&unsaid).await.unwrap(), 4);
+    assert_ne!(bench.store.version().await.unwrap(), before);
+    let snapshot = bench.store.snapshot().await.unwrap();
+    assert_eq!(snapshot.revoked, [(session, end)]);
+    let ended = KeyEpoch { accepted_until: Some(end), ..first };
+    assert_eq!(snapshot.epochs, [lost, ended.clone()]);
+    assert_eq!(bench.store.raise_generation("wiki", &alice).await.unwrap(), 4);
+    // Said again, or said by somebody who knows less: nothing changes, nobody is woken up.
+    let known = bench.store.version().await.unwrap();
+    let longer = KeyEpoch { accepted_until: None, ..ended.clone() };
+    let less = Unsaid { epochs: vec![longer], ..unsaid };
+    assert_eq!(bench.store.unite(&less).await.unwrap(), 0);
+    assert_eq!(bench.store.version().await.unwrap(), known);
+    assert_eq!(bench.store.snapshot().await.unwrap().epochs[1], ended);
+}
+
+#[tokio::test]
+async fn a_session_that_ended_is_told_alone_and_everything_else_is_read_as_a_whole() {
+    let server = Server::on_port(&[]);
+    let (port, of) = (server.port, super::harness::settings(&format!("redis://127.0.0.1:{}", server.port)));
+    let bench = Bench::of(crate::store::Settings::Redis(of), server);
+    let other = bench.another();
+    let alice = crate::store::contract::alice();
+    let (one, two) = (bench.signed_in(1).await, bench.signed_in(2).await);
+    let three = bench.signed_in(3).await;
+    let seen = bench.store.snapshot().await.unwrap().version;
+    assert_eq!(bench.store.news(seen).await.unwrap(), News::None);
+    let end = bench.in_minutes(30 * 24 * 60);
+    other.revoke_sessions(Which::Ids(vec![one.to_string()])).await.unwrap();
+    other.revoke_sessions(Which::Ids(vec![two.to_string()])).await.unwrap();
+    let News::Ended { version, ended } = bench.store.news(seen).await.unwrap() else {
+        panic!("told as such")
+    };
+    assert_eq!(ended, [(one, end), (two, end)]);
+    assert_eq!(bench.store.news(version).await.unwrap(), News::None);
+    assert_eq!(bench.store.news(seen).await.unwrap(), News::Much, "nobody remembers that number");
+
+    let version = bench.store.snapshot().await.unwrap().version;
+    other.revoke_sessions(Which::Ids(vec![three.to_string()])).await.unwrap();
+    other.raise_generation("wiki", &alice).await.unwrap();
+    assert_eq!(bench.store.news(version).await.unwrap(), News::Much);
+
+    // The same number, in another history: a backup was put back, and something else has happened since.
+    let seen = bench.store.snapshot().await.unwrap().version;
+    super::harness::cli(port, &["decr", "linkgate:{standing}:version"]);
+    let notes = "linkgate:{standing}:version:notes";
+    super::harness::cli(port, &["zremrangebyscore", notes, &seen.to_string(), "+inf"]);
+    other.raise_generation("wiki", &alice).await.unwrap();
+    assert_eq!(bench.store.version().await.unwrap(), seen);
+    assert_eq!(bench.store.news(seen).await.unwrap(), News::Much);
+
+    let seen = bench.store.snapshot().await.unwrap().version;
+    super::harness::cli(port, &["flushall"]);
+    assert_eq!(bench.store.news(seen).await.unwrap(), News::Much);
+}
+
+#[test]
+fn the_page_names_the_rights_that_the_tests_use() {
+    let page = include_str!("../../../../docs/redis.md");
+    let line = page.split("ACL SETUSER linkgate ").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let said: Vec<&str> = line.split_whitespace().filter(|word| !word.starts_with('>')).collect();
+    let used: Vec<&str> =
+        super::kinds::RIGHTS.iter().copied().filter(|word| !word.starts_with('>')).collect();
+    assert_eq!(said, used);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The contract's cases on real files, and what is true of files alone.
 
 mod file;
+mod transfer;
 
 use std::ops::Deref;
 

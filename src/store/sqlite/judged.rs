@@ -1,0 +1,95 @@
+//! Redeeming when somebody beside the file has a say: what they object to is judged inside the transaction that would
+//! spend the link, and what they took away stays taken away. They can never give.
+
+use rusqlite::{Connection, params};
+
+use super::Sqlite;
+use super::links;
+use super::thread::Tx;
+use crate::clock::Timestamp;
+use crate::identity::SessionId;
+use crate::random::Random;
+use crate::store::{LinkRecord, Redeemed, StoreError, Which};
+
+/// What somebody has against a link that lets in according to the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Objection {
+    /// Taken back.
+    Revoked,
+    /// Used up.
+    Used,
+    /// Ended at this moment.
+    Expired(Timestamp),
+    /// They do not know it, or know it otherwise; says why. Nothing is noted: it may be an error of theirs.
+    Unknown(&'static str),
+}
+
+impl Sqlite {
+    /// Notes what was taken away from links that are still live.
+    pub(in crate::store) async fn note_objections(
+        &self,
+        objections: Vec<([u8; 32], Objection)>,
+    ) -> Result<(), StoreError> {
+        if objections.is_empty() {
+            return Ok(());
+        }
+        let note = move |tx: &Tx<'_>| {
+            for (token_hash, objection) in objections {
+                if let Some(link) = links::by_token(tx, token_hash)? {
+                    apply(tx, &link, objection)?;
+                }
+            }
+            Ok(())
+        };
+        self.writer.ask(note).await
+    }
+
+    /// Ends a session whose cookie nobody will get.
+    pub(in crate::store) async fn end_session(&self, id: SessionId) -> Result<(), StoreError> {
+        self.revoke_sessions(Which::Ids(vec![id.to_string()])).await.map(drop)
+    }
+
+    /// The number by which this file is told from every other one, in hexadecimal.
+    pub(in crate::store) fn instance(&self) -> &str {
+        &self.instance
+    }
+}
+
+/// Makes that number when a file is opened for the first time.
+pub(super) fn instance(connection: &Connection, random: &Random) -> Result<String, StoreError> {
+    let made = i64::from_be_bytes(random.bytes()) & i64::MAX;
+    connection.execute("INSERT INTO meta VALUES ('instance', ?1) ON CONFLICT DO NOTHING", [made])?;
+    let number: i64 =
+        connection.query_row("SELECT value FROM meta WHERE name = 'instance'", [], |row| row.get(0))?;
+    Ok(format!("{number:016x}"))
+}
+
+/// Notes an objection, and says what became of redeeming.
+pub(super) fn apply(tx: &Tx<'_>, link: &LinkRecord, objection: Objection) -> Result<Redeemed, StoreError> {
+    let again = || {
+        let link = links::by_token(tx, link.token_hash)?;
+        link.ok_or_else(|| StoreError::Invalid("the link went away while it was judged".to_owned()))
+    };
+    match objection {
+        Objection::Revoked => {
+            links::revoke(tx, "id = ?2", &[&link.id])?;
+            Ok(Redeemed::Revoked(again()?))
+        }
+        Objection::Used => {
+            tx.prepare_cached(
+                "UPDATE links SET uses_left = 0, uses = coalesce(uses, 1), used_at = coalesce(used_at, ?2) \
+                 WHERE token_hash = ?1",
+            )?
+            .execute(params![link.token_hash, tx.now])?;
+            Ok(Redeemed::Used(again()?))
+        }
+        Objection::Expired(at) => {
+            tx.prepare_cached(
+                "UPDATE links SET expires_at = min(coalesce(expires_at, ?2), ?2) WHERE token_hash = ?1",
+            )?
+            .execute(params![link.token_hash, at])?;
+            Ok(Redeemed::Expired(again()?))
+        }
+        Objection::Unknown(_) => Ok(Redeemed::Unknown),
+    }
+}
