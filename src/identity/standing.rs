@@ -157,8 +157,9 @@ impl Standing {
 
     /// The store has taken this.
     pub fn said(&self, told: &Unsaid) {
+        let ended: HashSet<SessionId> = told.revoked.iter().map(|(id, _)| *id).collect();
         let mut unsaid = lock(&self.unsaid);
-        unsaid.revoked.retain(|entry| !told.revoked.contains(entry));
+        unsaid.revoked.retain(|(id, _)| !ended.contains(id));
         unsaid.generations.retain(|entry| !told.generations.contains(entry));
         unsaid.epochs.retain(|entry| !told.epochs.contains(entry));
     }
@@ -167,8 +168,11 @@ impl Standing {
     fn compare(&self, snapshot: &Snapshot, united: &[KeyEpoch], now: Timestamp) {
         let stored: HashSet<SessionId> = snapshot.revoked.iter().map(|(id, _)| *id).collect();
         let lacks = |(id, until): &(SessionId, Timestamp)| *until >= now && !stored.contains(id);
-        let revoked: Vec<_> =
-            read(&self.revoked).iter().map(|(id, until)| (*id, *until)).filter(lacks).collect();
+        let revoked: Vec<_> = read(&self.revoked)
+            .iter()
+            .map(|(id, until)| (*id, *until))
+            .filter(|entry| lacks(entry))
+            .collect();
         let mut numbers: HashMap<(&str, &EmailAddress), u64> = HashMap::new();
         for person in &snapshot.people {
             numbers.insert((&person.site, &person.email), person.generation);
@@ -182,7 +186,12 @@ impl Standing {
             }
         }
         let epochs = united.iter().filter(|epoch| !snapshot.epochs.contains(epoch)).cloned().collect();
-        *lock(&self.unsaid) = Unsaid { revoked, generations, epochs };
+        let named: HashSet<SessionId> = revoked.iter().map(|(id, _)| *id).collect();
+        let mut unsaid = lock(&self.unsaid);
+        // What ended here while we compared is in neither list as yet.
+        let news = |entry: &(SessionId, Timestamp)| lacks(entry) && !named.contains(&entry.0);
+        let meanwhile: Vec<_> = unsaid.revoked.drain(..).filter(news).collect();
+        *unsaid = Unsaid { revoked: [revoked, meanwhile].concat(), generations, epochs };
     }
 
     /// The state is current as of `now`: a poll found no change.

@@ -46,7 +46,8 @@ impl House {
     async fn start(machines: usize) -> Self {
         let (redis, app) = (Redis::start().await, App::start().await);
         let line = Line::to(vec![redis.port]).await;
-        let several = Several::with(&Plan { machines, ..Plan::new(&|_| line.port, &app.url()) }).await;
+        let several =
+            Several::with(&Plan { machines, timeout: "1s", ..Plan::new(&|_| line.port, &app.url()) }).await;
         Self { redis, line, several, _app: app }
     }
 

@@ -96,6 +96,8 @@ pub struct Plan<'a> {
     pub mail: &'a dyn Fn(usize) -> String,
     /// Whether to wait until each is ready.
     pub wait: bool,
+    /// `store.timeout`: patient where nothing is to go wrong, because many tests share a machine.
+    pub timeout: &'a str,
     /// Where visitors come in, if not by the plain front door of the test: `https://host:port`.
     pub origin: &'a str,
 }
@@ -110,6 +112,7 @@ impl<'a> Plan<'a> {
             more: NO_LIMITS,
             mail: &|_| String::new(),
             wait: true,
+            timeout: "10s",
             origin: "",
         }
     }
@@ -155,7 +158,7 @@ drain = "2s"
 [store]
 kind = "redis"
 url = "redis://127.0.0.1:{redis}"
-timeout = "1s"
+timeout = "{timeout}"
 [mail]
 from = "Example <login@example.com>"
 url = "{url}"
@@ -177,6 +180,7 @@ access = "public"
 "#,
                 redis = (plan.redis)(number),
                 more = plan.more,
+                timeout = plan.timeout,
                 upstream = plan.upstream,
             );
             let machine = Gateway::begin(place, &config);
