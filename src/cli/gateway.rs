@@ -85,6 +85,7 @@ impl Gateway {
         // The secret first: it is refused where a store exists without it.
         let masters = rooms::masters(loaded, &random)?;
         let store = Store::open(&rooms::store(loaded), &clock, &random).map_err(|error| error.to_string())?;
+        store.admit().await.map_err(|error| error.to_string())?;
         let (trouble, troubles) = watch::channel(String::new());
         let keys = match store.snapshot().await {
             Ok(snapshot) => Keyring::new(masters, &snapshot.epochs),

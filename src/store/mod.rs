@@ -83,6 +83,17 @@ impl Store {
         Ok(Self { backend, limits: Arc::default(), clock: clock.clone() })
     }
 
+    /// Before serving: refuses a store that another linkgate uses as its own. One that is away is no hindrance.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`]: who else is there, and the cure.
+    pub async fn admit(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Http(http) => http.admit().await,
+            Backend::Sqlite(_) | Backend::Redis(_) => Ok(()),
+        }
+    }
+
     /// Rung when a letter was put or brought back by this process. It holds one ring for one listener.
     #[must_use]
     pub fn letters_waiting(&self) -> Arc<Notify> {

@@ -178,10 +178,14 @@ impl Http {
     /// Lays the two books side by side too. A service that is away is no failure; another linkgate that writes there is.
     pub(super) async fn sweep(&self) -> Result<Swept, StoreError> {
         let swept = self.sqlite.sweep().await?;
+        self.admit().await.map(|()| swept)
+    }
+
+    pub(super) async fn admit(&self) -> Result<(), StoreError> {
         match self.settle().await {
             Err(error @ StoreError::Invalid(_)) => Err(error),
             // It is in the log, and is done as soon as the service answers.
-            Ok(()) | Err(StoreError::Away(_) | StoreError::Full | StoreError::Corrupt(_)) => Ok(swept),
+            Ok(()) | Err(StoreError::Away(_) | StoreError::Full | StoreError::Corrupt(_)) => Ok(()),
         }
     }
 

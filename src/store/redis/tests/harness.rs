@@ -2,6 +2,7 @@
 //! by `LINKGATE_TEST_REDIS`: the cases are run on Redis and on Valkey.
 
 use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -31,7 +32,7 @@ impl Server {
         let child =
             start(folder.path(), &[&["--port", "0", "--unixsocket", "redis.sock"], arguments].concat());
         let server = Self { child, folder, port };
-        wait_for("the server's socket", || server.socket().exists());
+        wait_for("the server's socket", || UnixStream::connect(server.socket()).is_ok());
         server
     }
 
@@ -70,7 +71,7 @@ impl Server {
     pub(super) fn start_again(&mut self) {
         let _ = std::fs::remove_file(self.socket());
         self.child = start(self.folder.path(), &["--port", "0", "--unixsocket", "redis.sock"]);
-        wait_for("the server's socket", || self.socket().exists());
+        wait_for("the server's socket", || UnixStream::connect(self.socket()).is_ok());
     }
 }
 

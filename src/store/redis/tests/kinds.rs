@@ -92,6 +92,35 @@ async fn after_a_fail_over_what_was_redeemed_stays_redeemed() {
 }
 
 #[tokio::test]
+async fn a_master_that_comes_back_after_a_fail_over_gives_no_link_a_second_time() {
+    let mut guarded = Guarded::start();
+    let of = RedisSettings { timeout: Duration::from_secs(1), ..settings(&guarded.url()) };
+    let bench = bench(of);
+    for number in 1..=20 {
+        let link = NewLink { expires_at: None, ..bench.link(number) };
+        soon(async || bench.store.put_link(link.clone(), None).await).await;
+    }
+    let (master, replica) = (guarded.master.port, guarded.replica.port);
+    wait_for("the replica to have every link", || cli(master, &["dbsize"]) == cli(replica, &["dbsize"]));
+    guarded.master.signal("STOP");
+    for number in 1..=10 {
+        let by = bench.redeemer(u16::from(number));
+        let redeemed = soon(async || bench.store.redeem([number; 32], by.clone()).await).await;
+        assert!(matches!(redeemed, Redeemed::Redeemed(_)));
+    }
+    // It believes that it is the master still, until the sentinels tell it.
+    guarded.master.signal("CONT");
+    for number in 1..=20 {
+        let by = bench.redeemer(1000 + u16::from(number));
+        let second = soon(async || bench.store.redeem([number; 32], by.clone()).await).await;
+        assert_eq!(matches!(second, Redeemed::Redeemed(_)), number > 10, "{number}: {second:?}");
+    }
+    wait_for("the old master to follow the new one", || cli(master, &["role"]).starts_with("slave"));
+    let by = bench.redeemer(3000);
+    assert!(matches!(soon(async || bench.store.redeem([5; 32], by.clone()).await).await, Redeemed::Used(_)));
+}
+
+#[tokio::test]
 async fn a_fail_over_in_mid_redemption_gives_each_link_to_one_of_two_rivals() {
     const LINKS: u16 = 300;
     let mut guarded = Guarded::start();
