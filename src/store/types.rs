@@ -13,6 +13,9 @@ pub const ADDRESS_TRIES: u32 = 5;
 pub const CODE_TRIES: u32 = 5;
 /// Wrong codes for one address in 24 hours that turn all its codes off (never its links).
 pub const CODE_FAILURES_A_DAY: u32 = 20;
+/// How long a key epoch that has ended is kept, so that a process that was away meanwhile hears of its end and does not
+/// take it for lost: longer than anything that it signed may be good for.
+pub(super) const EPOCHS_REMEMBERED: Duration = Duration::from_hours(10 * 366 * 24);
 
 /// Who made a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -48,6 +48,7 @@ macro_rules! every_case {
             people::a_renewal_moves_the_idle_end_forward_only_and_wakes_nobody_up,
             people::what_one_process_changes_another_sees_by_the_version,
             people::a_key_rotation_keeps_the_old_epoch_until_its_end,
+            people::who_missed_a_key_rotation_and_a_sweep_believes_the_old_key_no_more,
             people::a_key_rotation_at_once_ends_everything,
             transfer::what_comes_out_of_a_store_goes_into_another_and_comes_out_the_same,
             transfer::a_store_that_was_lived_in_can_be_left,

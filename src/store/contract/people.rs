@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Bench, alice, bob, session_id};
+use crate::identity::KeyEpoch;
 use crate::identity::Profile;
 use crate::identity::Standing;
 use crate::store::{CodeRedeemed, Redeemed, SessionFilter, Which};
@@ -125,7 +126,24 @@ pub(in crate::store) async fn a_key_rotation_keeps_the_old_epoch_until_its_end(b
     assert!(bench.store.session(session).await.unwrap().unwrap().revoked_at.is_none());
     bench.minutes(60);
     bench.store.sweep().await.unwrap();
-    assert_eq!(bench.store.snapshot().await.unwrap().epochs.len(), 2);
+    let epochs = bench.store.snapshot().await.unwrap().epochs;
+    assert_eq!(epochs[2].accepted_until, Some(until), "its end is not forgotten with the key");
+}
+
+/// Which it would if the store had forgotten the key's end: what memory knows and a store lacks is taken for lost.
+pub(in crate::store) async fn who_missed_a_key_rotation_and_a_sweep_believes_the_old_key_no_more(
+    bench: Bench,
+) {
+    let standing = Standing::new();
+    standing.apply(bench.store.snapshot().await.unwrap(), bench.clock.now());
+    let new = bench.store.rotate_keys(true, bench.in_minutes(60)).await.unwrap();
+    bench.days(1);
+    bench.store.sweep().await.unwrap();
+    standing.apply(bench.store.snapshot().await.unwrap(), bench.clock.now());
+    let ended = |epoch: &KeyEpoch| epoch.accepted_until.is_some_and(|end| end <= bench.clock.now());
+    let believed: Vec<KeyEpoch> = standing.keys_epochs().into_iter().filter(|epoch| !ended(epoch)).collect();
+    assert_eq!(believed, [new]);
+    assert!(standing.unsaid().is_empty(), "and tells the store nothing else");
 }
 
 pub(in crate::store) async fn a_key_rotation_at_once_ends_everything(bench: Bench) {

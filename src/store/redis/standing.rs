@@ -16,6 +16,7 @@ use crate::identity::EmailAddress;
 use crate::identity::KeyEpoch;
 use crate::identity::Snapshot;
 use crate::store::StoreError;
+use crate::store::types::EPOCHS_REMEMBERED;
 
 /// Between two attempts to have a replica confirm a revocation; doubled each time, up to the second.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
@@ -102,7 +103,6 @@ impl Redis {
         let mut command = ::redis::cmd("GET");
         command.arg(&key);
         let version = values::number(&self.run(Ask::one(&key, command)).await?)?.unwrap_or_default();
-        self.advise_once();
         Ok(version)
     }
 
@@ -123,10 +123,10 @@ impl Redis {
         values::list(self.run(Ask::one(&key, command)).await?)?.into_iter().map(epoch).collect()
     }
 
-    /// Forgets ended sessions past their absolute end, and key epochs that are believed no more.
+    /// Forgets ended sessions past their absolute end, and key epochs that have long not been believed.
     pub(super) async fn sweep_standing(&self) -> Result<(), StoreError> {
         let keys = ["revoked", "epochs", "version"].map(|what| self.keys.standing(what));
-        let arguments = vec![self.keys.changed().into_bytes()];
+        let arguments = vec![self.keys.changed().into_bytes(), bytes(EPOCHS_REMEMBERED.as_millis())];
         self.run(self.script(&self.scripts.sweep_standing, &keys, arguments)).await.map(drop)
     }
 

@@ -9,6 +9,7 @@ use super::Sqlite;
 use super::codes::DAY;
 use super::letters;
 use crate::clock::Timestamp;
+use crate::store::types::EPOCHS_REMEMBERED;
 use crate::store::{StoreError, Swept};
 
 /// How long a link that lets nobody in any more is kept, so that the page can say why and offer a fresh one; and how
@@ -40,6 +41,6 @@ pub(super) fn sweep(connection: &Connection, now: Timestamp) -> Result<Swept, St
     swept.letters = before(done, now - SHOWN)?;
     swept.audit = before("DELETE FROM audit WHERE at < ?1", now - AUDIT)?;
     before("DELETE FROM code_failures WHERE at <= ?1", now - DAY)?;
-    before("DELETE FROM epochs WHERE accepted_until <= ?1", now)?;
+    before("DELETE FROM epochs WHERE accepted_until <= ?1", now - EPOCHS_REMEMBERED)?;
     Ok(swept)
 }
