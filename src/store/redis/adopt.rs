@@ -50,7 +50,10 @@ impl Redis {
                     Ok(taken)
                 }
                 Err(error) => {
-                    this.clear(&name).await?;
+                    // Where the note says something else, or nothing is heard of it, what is there may be in force.
+                    if this.import_note().await? == name {
+                        this.clear(&name).await?;
+                    }
                     Err(error)
                 }
             }
@@ -61,16 +64,32 @@ impl Redis {
     /// Refuses a Redis that holds anything; removes what an import that was broken off has left.
     async fn begin_import(&self, name: &str) -> Result<(), StoreError> {
         let key = self.keys.standing("import");
-        let mut held = ::redis::cmd("GET");
-        held.arg(&key);
-        let held = values::text(self.run(Ask::one(&key, held)).await?)?;
-        if !held.is_empty() && !held.starts_with("done ") {
+        let held = self.import_note().await?;
+        if is_under_way(&held) {
             self.clear(&held).await?;
         }
         self.census().await?.must_be_empty()?;
         let mut note = ::redis::cmd("SET");
         note.arg(&key).arg(name);
         self.run(Ask::one(&key, note)).await.map(drop)
+    }
+
+    /// The import that is under way here, or was broken off, or `done` and the last one; empty: there was none.
+    async fn import_note(&self) -> Result<String, StoreError> {
+        let key = self.keys.standing("import");
+        let mut held = ::redis::cmd("GET");
+        held.arg(&key);
+        values::text(self.run(Ask::one(&key, held)).await?)
+    }
+
+    /// Who sweeps uses this Redis: what an import that was broken off has left stays from now on, beside all that came
+    /// since, and no later import removes it.
+    pub(super) async fn settle_import(&self) -> Result<(), StoreError> {
+        if is_under_way(&self.import_note().await?) {
+            tracing::warn!("an import into this Redis was broken off; what it left stays, without force");
+            self.run(delete(&self.keys.standing("import"))).await?;
+        }
+        Ok(())
     }
 
     async fn census(&self) -> Result<Census, StoreError> {
@@ -367,6 +386,10 @@ impl Redis {
         tracing::debug!(name, "an import that was broken off is removed");
         self.run(delete(&self.keys.standing("import"))).await.map(drop)
     }
+}
+
+fn is_under_way(note: &str) -> bool {
+    !note.is_empty() && !note.starts_with("done ")
 }
 
 fn write(key: &str, pairs: Pairs) -> Ask {

@@ -50,6 +50,8 @@ impl Redis {
         let Told { mark, .. } = self.tell(Vec::new(), Vec::new()).await?;
         let version = mark.version;
         self.remember(mark);
+        // Whoever loads the standing is the first to be answered.
+        self.advise_once();
         Ok(version)
     }
 

@@ -36,6 +36,7 @@ impl Redis {
             let (now, _) = this.read_fence(this.connection.ask(this.ask_fence()).await?)?;
             swept.audit = this.sweep_audit(now).await?;
             this.sweep_standing().await?;
+            this.settle_import().await?;
             Ok(swept)
         };
         self.begun_long(sweep).await
