@@ -51,12 +51,17 @@ def bidi(requests, context):
 def hang(request, context):
     """Answers nothing, or one message and then nothing, until the caller is gone."""
     gone = threading.Event()
-    context.add_callback(gone.set)
+
+    def ended():
+        cancelled.release()
+        gone.set()
+
+    # Told here and not behind the wait: gRPC takes no further answer from a generator whose caller is gone already.
+    if not context.add_callback(ended):
+        ended()
     if request:
         yield request
     gone.wait(60)
-    if not context.is_active():
-        cancelled.release()
 
 
 def was_cancelled(request, context):
