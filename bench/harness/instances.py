@@ -79,22 +79,27 @@ class Instances:
         (folder / "secret").write_text(secrets.token_urlsafe(48))
         (folder / "secret").chmod(0o600)
         self.folder, self.store, self.running, self.monitors = folder, kind(folder / "store", tools), [], []
-        for number in range(count):
-            state = folder / f"state-{number}"
-            state.mkdir()
-            port, config = free_port(), folder / f"{number}.toml"
-            monitor = free_port()
-            config.write_text(CONFIG.format(port=port, monitor=monitor, state=state, folder=folder, sink=self.sink, store=self.store.config()))
-            self.monitors.append(monitor)
-            self.running.append((None, port))
-            self.start(number)
+        try:
+            for number in range(count):
+                state = folder / f"state-{number}"
+                state.mkdir()
+                port, config = free_port(), folder / f"{number}.toml"
+                monitor = free_port()
+                config.write_text(CONFIG.format(port=port, monitor=monitor, state=state, folder=folder, sink=self.sink, store=self.store.config()))
+                self.monitors.append(monitor)
+                self.running.append((None, port))
+                self.start(number)
+        except Exception:
+            self.stop()
+            raise
 
     def start(self, number):
         """Returns when it lets people in: /readyz says so."""
         _, port = self.running[number]
         command = [self.tools.linkgate, "serve", "--config", self.folder / f"{number}.toml"]
-        process = Process(command, self.folder / f"{number}.log").wait_for(self.monitors[number])
+        process = Process(command, self.folder / f"{number}.log")
         self.running[number] = (process, port)
+        process.wait_for(self.monitors[number])
         end = time.monotonic() + 60
         while not is_ready(self.monitors[number]):
             if time.monotonic() > end:
@@ -125,7 +130,8 @@ class Instances:
 
     def stop(self):
         for process, _ in self.running:
-            process.stop()
+            if process:
+                process.stop()
         self.store.stop()
         shutil.rmtree(self.folder)
 
