@@ -142,6 +142,21 @@ async fn an_endpoint_that_goes_costs_nobody_an_answer_and_comes_back() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_came_back_gets_little_at_first_where_the_app_says_so() {
+    for (slow_start, few) in [("slow_start = \"1h\"", true), ("", false)] {
+        let (one, mut two) = (Named::start("one").await, Named::start("two").await);
+        let gateway = before(&format!("[{}, {}]", one.url(), two.url()), slow_start).await;
+        two.goes().await;
+        // Until it is known to be gone.
+        answers(&gateway, 60).await;
+        two.comes().await;
+        eventually("it is asked again", async || (visit(&gateway).await.text() == "two").then_some(())).await;
+        let counts = answers(&gateway, 200).await;
+        assert_eq!(counts.get("two").copied().unwrap_or_default() < 60, few, "{slow_start:?}: {counts:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_endpoint_that_is_ill_gets_nothing_until_it_is_well() {
     let (one, two) = (Named::start("one").await, Named::start("two").await);
     two.is_well(false);

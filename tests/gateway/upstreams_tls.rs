@@ -10,6 +10,7 @@ use crate::harness::eventually;
 use crate::harness::free_port;
 use crate::harness::gateway::Gateway;
 use crate::harness::gateway::HEAD;
+use crate::harness::gateway::Place;
 use crate::harness::nginx::Nginx;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -104,6 +105,21 @@ async fn an_authority_that_is_not_ours_is_not_believed() {
     // The system's roots do not know it either.
     let gateway = before(&upstream, &format!("upstream_tls = {{ server_name = \"{NAME}\" }}")).await;
     is_refused(&gateway, &app, &cure).await;
+}
+
+#[tokio::test]
+async fn without_an_authority_of_its_own_an_app_is_believed_by_the_systems() {
+    let port = free_port();
+    let app = app(port, |_| (), "http2", "");
+    let config = config(
+        &format!("\"https://127.0.0.1:{port}\""),
+        &format!("upstream_tls = {{ server_name = \"{NAME}\" }}"),
+    );
+    // Where OpenSSL, and all who follow it, look for the system's authorities.
+    let roots = app.path("ca.pem").display().to_string();
+    let gateway = Gateway::start_in(Place::new(), &config, &[("SSL_CERT_FILE", &roots)]).await;
+    let answer = visit(&gateway).await.expect(200).text();
+    assert!(answer.contains(&format!("name={NAME} ")), "{answer}");
 }
 
 #[tokio::test]
