@@ -177,9 +177,10 @@ impl Store {
     }
 }
 
-/// Writes each verb once: its promise, its name, and the backend that does it.
+/// Writes each verb once: its promise, its name, and the backend that does it. `$part`: of a store with a token service,
+/// the ledger alone, or both.
 macro_rules! verbs {
-    ($($(#[$promise:meta])* $verb:ident($($name:ident: $what:ty),*) -> $answer:ty;)*) => {
+    ($part:ident: $($(#[$promise:meta])* $verb:ident($($name:ident: $what:ty),*) -> $answer:ty;)*) => {
         impl Store {
             $(
                 $(#[$promise])*
@@ -191,7 +192,7 @@ macro_rules! verbs {
                         Backend::Sqlite(sqlite) => sqlite.$verb($($name),*).await,
                         // On the heap: where the store is SQLite, nobody's task grows by what the others need.
                         Backend::Redis(redis) => Box::pin(redis.$verb($($name),*)).await,
-                        Backend::Http(http) => Box::pin(http.$verb($($name),*)).await,
+                        Backend::Http(http) => Box::pin(http.$part().$verb($($name),*)).await,
                     }
                 }
             )*
@@ -199,19 +200,36 @@ macro_rules! verbs {
     };
 }
 
-verbs! {
+// In which a token service has a part.
+verbs! { both:
     /// Keeps a link and its letter, both or neither, and rings [`Store::letters_waiting`]. A link that carries the code
     /// of an earlier one (same browser, address and seed) takes over its count of wrong tries.
     put_link(link: NewLink, letter: Option<NewLetter>) -> ();
-    /// The seed of a code of this browser for this address that is live and has tries left.
-    live_code(site: &str, nonce_hash: [u8; 32], email: &EmailAddress) -> Option<[u8; 8]>;
-    /// A link, looked at: spends nothing.
-    peek_link(token_hash: [u8; 32]) -> Option<LinkRecord>;
     /// Spends one use of a live link, writes the session, notes it in the link, voids the link's code and ends the old
     /// session: all or nothing. Among any number of callers a single-use link has one winner.
     redeem(token_hash: [u8; 32], by: Redeemer) -> Redeemed;
     /// The same by a typed code. Tries are counted here, before anybody learns whether the code was right.
     redeem_code(site: &str, nonce_hash: [u8; 32], code_tag: [u8; 32], by: Redeemer) -> CodeRedeemed;
+    /// Takes back links that still let in, with the letters that wait to carry them. Says how many.
+    revoke_links(which: Which) -> u64;
+    /// Begins a new key epoch. Older ones are believed until `keep_until`; with `now_only` not at all any more, and
+    /// every link, session and ticket ends in the same step.
+    rotate_keys(now_only: bool, keep_until: Timestamp) -> KeyEpoch;
+    /// Sends everything but tickets and letters, a few hundred records at a time, as fast as they are taken: epochs,
+    /// people, sessions, links, wrong codes, events. SQLite: one moment of the file. Where a store knows no such moment,
+    /// each record is as it was at some moment of the call.
+    export(out: mpsc::Sender<Vec<Moved>>) -> ();
+    /// Takes what `export` sent into a store that holds nothing yet: all of it, after [`Delivery::Complete`], or nothing.
+    /// The sender has looked at all of it before ([`transfer::Reading`]), and sends epochs and people first.
+    import(records: mpsc::Receiver<Delivery>) -> Census;
+}
+
+// Of which a token service hears nothing.
+verbs! { ledger:
+    /// The seed of a code of this browser for this address that is live and has tries left.
+    live_code(site: &str, nonce_hash: [u8; 32], email: &EmailAddress) -> Option<[u8; 8]>;
+    /// A link, looked at: spends nothing.
+    peek_link(token_hash: [u8; 32]) -> Option<LinkRecord>;
     /// Compares a typed address with the link's, and counts a wrong one, in one step. Spends no use.
     try_address(token_hash: [u8; 32], typed: &EmailAddress) -> AddressTry;
     /// Counts a wrong address and says how many there were; [`ADDRESS_TRIES`] or more: takes no typed address any more
@@ -221,8 +239,6 @@ verbs! {
     again_once(token_hash: [u8; 32]) -> Option<LinkRecord>;
     /// Newest first.
     list_links(filter: LinkFilter) -> Vec<LinkRecord>;
-    /// Takes back links that still let in, with the letters that wait to carry them. Says how many.
-    revoke_links(which: Which) -> u64;
     /// The newest link that this browser asked for.
     asked(site: &str, nonce_hash: [u8; 32]) -> Option<LinkRecord>;
 
@@ -273,19 +289,8 @@ verbs! {
     /// As `audit_log`, but only what was noted after `cursor` (zero: everything), and the cursor for the next call.
     audit_tail(filter: AuditFilter, cursor: i64) -> (Vec<AuditEvent>, i64);
 
-    /// Begins a new key epoch. Older ones are believed until `keep_until`; with `now_only` not at all any more, and
-    /// every link, session and ticket ends in the same step.
-    rotate_keys(now_only: bool, keep_until: Timestamp) -> KeyEpoch;
     /// All that requests need to know in memory, read at one moment.
     snapshot() -> Snapshot;
     /// Changes whenever what `snapshot` says has changed, whichever process changed it.
     version() -> i64;
-
-    /// Sends everything but tickets and letters, a few hundred records at a time, as fast as they are taken: epochs,
-    /// people, sessions, links, wrong codes, events. SQLite: one moment of the file. Where a store knows no such moment,
-    /// each record is as it was at some moment of the call.
-    export(out: mpsc::Sender<Vec<Moved>>) -> ();
-    /// Takes what `export` sent into a store that holds nothing yet: all of it, after [`Delivery::Complete`], or nothing.
-    /// The sender has looked at all of it before ([`transfer::Reading`]), and sends epochs and people first.
-    import(records: mpsc::Receiver<Delivery>) -> Census;
 }

@@ -31,17 +31,12 @@ use self::worker::{QUEUE, Worker};
 use super::sqlite::{Objection, Sqlite};
 use super::transfer::{Census, Delivery, Moved};
 use super::{
-    AddressTry, AuditEvent, AuditFilter, CodeRedeemed, HttpSettings, LeasedLetter, LetterRecord, LinkFilter,
-    LinkRecord, LinkState, NewLetter, NewLink, NewTicket, Redeemed, Redeemer, SessionFilter, SessionRecord,
-    StoreError, Swept, TicketRecord, Which,
+    CodeRedeemed, HttpSettings, LinkRecord, LinkState, NewLetter, NewLink, Redeemed, Redeemer, StoreError,
+    Swept, Which,
 };
 use crate::clock::Clock;
 use crate::clock::Timestamp;
-use crate::identity::EmailAddress;
 use crate::identity::KeyEpoch;
-use crate::identity::Profile;
-use crate::identity::SessionId;
-use crate::identity::Snapshot;
 use crate::random::Random;
 
 /// How much longer than the service we wait for our own thread, so that it can say what went wrong.
@@ -122,6 +117,16 @@ impl Http {
             Ok(answer) => answer.unwrap_or_else(|_| Err(ended())),
             Err(_) => Err(StoreError::Away("the token service did not answer in time".to_owned())),
         }
+    }
+
+    /// For verbs in which the service has a part.
+    pub(super) const fn both(&self) -> &Self {
+        self
+    }
+
+    /// For all others: records that are ours alone.
+    pub(super) const fn ledger(&self) -> &Sqlite {
+        &self.sqlite
     }
 
     /// The service first: what was never promised may lie there, but a letter never carries a link that the service does
@@ -254,49 +259,4 @@ fn ended() -> StoreError {
     StoreError::Away(
         "the thread that speaks to the token service has ended; see the log, and restart linkgate".to_owned(),
     )
-}
-
-/// What the service has no part in.
-macro_rules! ledger_alone {
-    ($($verb:ident($($name:ident: $what:ty),*) -> $answer:ty;)*) => {
-        impl Http {
-            $(
-                pub(super) async fn $verb(&self, $($name: $what),*) -> Result<$answer, StoreError> {
-                    self.sqlite.$verb($($name),*).await
-                }
-            )*
-        }
-    };
-}
-
-ledger_alone! {
-    live_code(site: &str, nonce_hash: [u8; 32], email: &EmailAddress) -> Option<[u8; 8]>;
-    peek_link(token_hash: [u8; 32]) -> Option<LinkRecord>;
-    try_address(token_hash: [u8; 32], typed: &EmailAddress) -> AddressTry;
-    wrong_address(token_hash: [u8; 32]) -> u32;
-    again_once(token_hash: [u8; 32]) -> Option<LinkRecord>;
-    list_links(filter: LinkFilter) -> Vec<LinkRecord>;
-    asked(site: &str, nonce_hash: [u8; 32]) -> Option<LinkRecord>;
-    list_sessions(filter: SessionFilter) -> Vec<SessionRecord>;
-    session(id: SessionId) -> Option<SessionRecord>;
-    touch_session(id: SessionId, seen_at: Timestamp, idle_until: Timestamp) -> ();
-    revoke_sessions(which: Which) -> Vec<SessionId>;
-    raise_generation(site: &str, email: &EmailAddress) -> u64;
-    put_ticket(ticket: NewTicket) -> ();
-    take_ticket(ticket_hash: [u8; 32], nonce_hash: [u8; 32], origin: &str) -> Option<TicketRecord>;
-    put_user(site: &str, profile: Profile) -> ();
-    remove_user(site: &str, email: &EmailAddress) -> bool;
-    list_users(site: Option<&str>) -> Vec<(String, Profile)>;
-    lease_letters(most: u32, lease: Duration, holder: &str) -> Vec<LeasedLetter>;
-    letter_sent(id: &str, holder: &str) -> ();
-    letter_failed(id: &str, holder: &str, error: &str, retry_at: Option<Timestamp>) -> ();
-    list_letters() -> Vec<LetterRecord>;
-    retry_letters(ids: &[String]) -> u64;
-    drop_letters(ids: &[String]) -> u64;
-    next_letter_at() -> Option<Timestamp>;
-    audit(event: AuditEvent) -> ();
-    audit_log(filter: AuditFilter) -> Vec<AuditEvent>;
-    audit_tail(filter: AuditFilter, cursor: i64) -> (Vec<AuditEvent>, i64);
-    snapshot() -> Snapshot;
-    version() -> i64;
 }
