@@ -13,29 +13,8 @@ use crate::harness::proxies::nginx;
 use std::process::Command;
 
 // All but one: nginx takes headers out by name only, so not every name that linkgate itself takes out.
-promises!(nginx:
-    a_person_signs_in_and_comes_back_to_the_very_address,
-    the_app_learns_who_it_is_and_nothing_of_the_session,
-    no_visitor_chooses_an_address,
-    another_host_of_the_site_lets_in_without_a_second_letter,
-    everybody_gets_the_answer_that_fits,
-    nobody_asks_linkgate_in_the_proxys_name,
-    no_address_that_programs_read_differently_leads_around_a_rule,
-    no_host_that_programs_read_differently_leads_around_a_rule,
-    no_request_names_one_host_to_the_rules_and_another_to_the_proxy,
-    no_line_that_a_visitor_adds_changes_what_is_asked,
-    no_malformed_credential_is_one,
-    an_address_arrives_as_it_was_written,
-    a_rule_for_addresses_sees_the_visitors_own,
-    a_websocket_opens_for_the_app_s_own_pages_only,
-    bodies_long_addresses_and_large_headers_arrive_whole,
-    a_preflight_passes_where_a_rule_lets_it,
-    signing_out_ends_it,
-    a_revoked_session_ends_within_a_second,
-    nobody_passes_while_linkgate_is_away,
+promises!(nginx and
     nobody_passes_while_linkgate_is_silent,
-    many_at_once_are_never_taken_for_each_other,
-    a_renewed_cookie_reaches_the_browser,
     no_cookie_of_the_app_takes_the_place_of_ours,
     a_page_with_a_renewed_cookie_goes_into_no_cache
 );
