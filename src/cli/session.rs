@@ -45,6 +45,7 @@ pub async fn run(loaded: &Loaded, asked: Session) -> Result<(), Failure> {
             let (site, email, detail) = workbench::said(&which);
             let ended = bench.store.revoke_sessions(which).await?;
             bench.note("session.revoked", &site, email.as_ref(), detail).await?;
+            bench.store.confirmed().await?;
             output::line(&format!("{} ended", ended.len()))
         }
     }

@@ -137,6 +137,18 @@ impl Store {
         }
     }
 
+    /// Waits until replicas have confirmed what this process took away, where they are to; some seconds at most. For
+    /// processes that end, and whose repetitions end with them. A file confirms with each commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`]: it is in force, but may be lost with its server; and the cure.
+    pub async fn confirmed(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Redis(redis) => redis.confirmed().await,
+            Backend::Sqlite(_) | Backend::Http(_) => Ok(()),
+        }
+    }
+
     /// Takes one from a bucket, if the quota has one left. SQLite: in memory, of this process alone. Redis: shared by
     /// all who use it.
     ///

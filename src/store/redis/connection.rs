@@ -51,6 +51,11 @@ impl Ask {
     pub(super) fn one(key: &str, command: Cmd) -> Self {
         Self { key: key.to_owned(), calls: vec![Call::Plain(command)] }
     }
+
+    /// Its commands as they are sent.
+    pub(super) fn packed(&self) -> Vec<Vec<u8>> {
+        self.calls.iter().map(|call| call.command(false).get_packed_command()).collect()
+    }
 }
 
 /// The servers. Cheap to share.

@@ -282,7 +282,8 @@ impl Redis {
             links.retain(|link| {
                 site.as_ref().is_none_or(|site| *site == link.record.site)
                     && email.as_ref().is_none_or(|email| *email == link.record.email)
-                    && link.is_live(now)
+                    // What was taken back is taken back again: perhaps no replica confirmed it.
+                    && (link.is_live(now) || link.record.revoked_at.is_some())
             });
             let live: Vec<[u8; 32]> = links.iter().map(|link| link.record.token_hash).collect();
             revoked += self.revoke_each(&live, fence, None).await?;

@@ -18,6 +18,7 @@ mod listen;
 mod news;
 mod people;
 mod records;
+mod repeats;
 mod script;
 mod server;
 mod sessions;
@@ -40,13 +41,14 @@ use std::sync::{Arc, Mutex};
 
 use ::redis::Value;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use self::address::Address;
 use self::connection::{Ask, Call, Connection};
 use self::keys::Keys;
 use self::news::Mark;
+use self::repeats::Repeats;
 use self::script::{Script, Scripts};
 use self::server::Entry;
 use super::{RedisSettings, StoreError};
@@ -73,8 +75,8 @@ pub(super) struct Redis {
     mark: Arc<Mutex<Mark>>,
     /// What was to be said of Redis's settings has been said.
     advised: Arc<AtomicBool>,
-    /// Revocations that no replica has confirmed are said again one after the other.
-    repeats: Arc<Semaphore>,
+    /// Revocations that no replica has confirmed.
+    repeats: Arc<Repeats>,
     clock: Clock,
     random: Random,
 }
@@ -114,7 +116,7 @@ impl Redis {
             bell: Arc::default(),
             mark: Arc::default(),
             advised: Arc::default(),
-            repeats: Arc::new(Semaphore::new(1)),
+            repeats: Arc::default(),
             clock: clock.clone(),
             random: random.clone(),
         })

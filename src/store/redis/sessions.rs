@@ -75,13 +75,17 @@ impl Redis {
         let mut ended = Vec::new();
         for step in walk::steps(&found) {
             let (now, mut sessions) = self.read_sessions(step).await?;
-            sessions.retain(|Session { record, .. }| {
+            sessions.retain(|Session { record, told, .. }| {
                 site.as_ref().is_none_or(|site| *site == record.site)
                     && email.as_ref().is_none_or(|email| *email == record.email)
-                    && record.revoked_at.is_none()
+                    && !told
                     && record.ends_at > now
             });
             ended.extend(self.end_these(&sessions).await?);
+        }
+        if ended.is_empty() {
+            // Perhaps said before, and not confirmed then.
+            self.say_ended(&[]).await?;
         }
         Ok(ended)
     }
@@ -91,10 +95,23 @@ impl Redis {
         if sessions.is_empty() {
             return Ok(Vec::new());
         }
+        let ends: Vec<(SessionId, Timestamp)> =
+            sessions.iter().map(|Session { record, .. }| (record.id, record.ends_at)).collect();
+        let ended = self.say_ended(&ends).await?;
+        let marks = sessions.iter().map(|Session { record, .. }| {
+            self.script(&self.scripts.mark_session, &[self.keys.session(&record.id)], Vec::new())
+        });
+        self.connection.ask_all(marks.collect()).await?;
+        Ok(ended)
+    }
+
+    /// Says in the standing that these have ended, each with its absolute end; replicas confirm it. Says which were not
+    /// ended before.
+    async fn say_ended(&self, ends: &[(SessionId, Timestamp)]) -> Result<Vec<SessionId>, StoreError> {
         let mut arguments = vec![self.keys.changed().into_bytes()];
-        for Session { record, .. } in sessions {
-            arguments.push(record.id.bytes().to_vec());
-            arguments.push(bytes(record.ends_at.millis()));
+        for (id, ends_at) in ends {
+            arguments.push(id.bytes().to_vec());
+            arguments.push(bytes(ends_at.millis()));
         }
         let keys = ["revoked", "version", "pulse"].map(|what| self.keys.standing(what));
         let ask = self.script(&self.scripts.standing_revoke, &keys, arguments);
@@ -106,10 +123,6 @@ impl Redis {
             .into_iter()
             .map(|id| Ok(values::bytes(id)?.unwrap_or_default()))
             .collect::<Result<_, StoreError>>()?;
-        let marks = sessions.iter().map(|Session { record, .. }| {
-            self.script(&self.scripts.mark_session, &[self.keys.session(&record.id)], Vec::new())
-        });
-        self.connection.ask_all(marks.collect()).await?;
         ids(&ended)
     }
 
@@ -245,6 +258,7 @@ impl Redis {
             sessions.extend(session.map(|mut session| {
                 if score != Value::Nil || session.fence < fence {
                     session.record.revoked_at.get_or_insert(now);
+                    session.told = true;
                 }
                 session
             }));
@@ -315,6 +329,7 @@ impl Redis {
             let person = keys::person(&session.record.site, &session.record.email);
             if known.get(&person).is_some_and(|generation| session.generation < *generation) {
                 session.record.revoked_at.get_or_insert(now);
+                session.told = true;
             }
         }
         Ok(())

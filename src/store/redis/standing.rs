@@ -1,8 +1,6 @@
 //! What every instance keeps in memory: ended sessions, people, key epochs, and the number that changes with them. All of it
 //! lies in one slot, so that each change is one script, which also tells whoever listens.
 
-use std::time::Duration;
-
 use super::Redis;
 use super::bytes;
 use super::connection::Ask;
@@ -17,10 +15,6 @@ use crate::identity::KeyEpoch;
 use crate::identity::Snapshot;
 use crate::store::StoreError;
 use crate::store::types::EPOCHS_REMEMBERED;
-
-/// Between two attempts to have a replica confirm a revocation; doubled each time, up to the second.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl Redis {
     /// Commit point: the standing; replicas confirm it. With `now_only` the fence is raised in the same step: every link
@@ -135,26 +129,6 @@ impl Redis {
         let arguments = vec![self.keys.changed().into_bytes(), keys::person(site, email), bytes(generation)];
         let keys = ["generations", "version", "pulse"].map(|what| self.keys.standing(what));
         self.repeat(vec![self.script(&self.scripts.standing_keep, &keys, arguments)]);
-    }
-
-    /// Says something that can be said twice until a replica has confirmed it: a revocation stays in force here, and
-    /// must not be lost with one server.
-    pub(super) fn repeat(&self, asks: Vec<Ask>) {
-        let this = self.clone();
-        self.connection.home().spawn(async move {
-            let mut pause = FIRST_PAUSE;
-            for ask in asks {
-                loop {
-                    let turn = this.repeats.acquire().await;
-                    if this.run_surely(&ask).await.is_ok_and(|(_, sure)| sure) {
-                        break;
-                    }
-                    drop(turn);
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-            }
-        });
     }
 
     fn epoch_id(&self) -> String {

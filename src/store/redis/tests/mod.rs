@@ -6,6 +6,7 @@ mod heal;
 mod kinds;
 mod moves;
 mod queue;
+mod replicas;
 
 use self::harness::Server;
 use crate::store::contract::{self, every_case};
