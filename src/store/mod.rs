@@ -262,6 +262,9 @@ verbs! { ledger:
     touch_session(id: SessionId, seen_at: Timestamp, idle_until: Timestamp) -> ();
     /// Ends sessions and says which. They stay in the snapshot's revoked list until their absolute end.
     revoke_sessions(which: Which) -> Vec<SessionId>;
+    /// Refuses a session that the store has no record of: it is in the snapshot's revoked list until then. False: there
+    /// is a record (see [`Store::revoke_sessions`]), or it is refused already.
+    refuse_session(id: SessionId, until: Timestamp) -> bool;
     /// Ends every session of a person, known or not, by raising the generation; says the new one.
     raise_generation(site: &str, email: &EmailAddress) -> u64;
 

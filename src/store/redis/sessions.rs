@@ -126,6 +126,22 @@ impl Redis {
         ids(&ended)
     }
 
+    /// Commit point: the standing.
+    pub(in crate::store) async fn refuse_session(
+        &self,
+        id: SessionId,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let this = self.clone();
+        let refuse = async move {
+            if !this.read_sessions(&[id]).await?.1.is_empty() {
+                return Ok(false);
+            }
+            Ok(!this.say_ended(&[(id, until)]).await?.is_empty())
+        };
+        self.begun_long(refuse).await
+    }
+
     /// Commit point: the standing. The list of devices follows.
     pub(in crate::store) async fn raise_generation(
         &self,
