@@ -114,6 +114,10 @@ impl Connection {
         self.timeout
     }
 
+    pub(super) const fn is_cluster(&self) -> bool {
+        matches!(self.topology, Topology::Cluster(_))
+    }
+
     pub(super) fn entry(&self) -> &Entry {
         &self.entry
     }

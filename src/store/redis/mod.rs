@@ -15,6 +15,7 @@ mod letters;
 mod limits;
 mod links;
 mod listen;
+mod many;
 mod news;
 mod people;
 mod records;

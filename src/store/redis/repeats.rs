@@ -18,6 +18,8 @@ pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(250);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Bytes of all that waits: revocations of some tens of thousands of links.
 const ROOM: usize = 16 << 20;
+/// How much is said at once.
+const TOGETHER: usize = 500;
 /// So many times the time-out is waited for replicas by who asks whether they have confirmed.
 pub(super) const PATIENCE: u32 = 3;
 
@@ -41,7 +43,7 @@ struct Waiting {
 }
 
 /// Something to say, under the name that two sayings of the same have in common.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Entry {
     name: [u8; 32],
     bytes: usize,
@@ -84,19 +86,20 @@ impl Repeats {
         wanted
     }
 
-    /// What has waited longest; `None`: nothing waits any more, and the task has ended.
-    fn first(&self) -> Option<Entry> {
+    /// What has waited longest; empty: nothing waits any more, and the task has ended.
+    fn first(&self) -> Vec<Ask> {
         let mut waiting = self.waiting();
-        let first = waiting.entries.front().cloned();
-        waiting.worked = first.is_some();
+        let first: Vec<Ask> = waiting.entries.iter().take(TOGETHER).map(|entry| entry.ask.clone()).collect();
+        waiting.worked = !first.is_empty();
         first
     }
 
-    /// Crosses the first one out, or has it wait behind the others.
-    fn said(&self, sure: bool) {
+    /// Crosses the first ones out, or has them wait behind the others.
+    fn said(&self, sure: &[bool]) {
         let mut waiting = self.waiting();
-        if let Some(entry) = waiting.entries.pop_front() {
-            if sure {
+        for sure in sure {
+            let Some(entry) = waiting.entries.pop_front() else { break };
+            if *sure {
                 waiting.names.remove(&entry.name);
                 waiting.bytes -= entry.bytes;
             } else {
@@ -132,10 +135,16 @@ impl Redis {
 
     async fn say_again(self) {
         let mut pause = FIRST_PAUSE;
-        while let Some(entry) = self.repeats.first() {
-            let sure = self.run_surely(&entry.ask).await.is_ok_and(|(_, sure)| sure);
-            self.repeats.said(sure);
-            if sure {
+        loop {
+            let asks = self.repeats.first();
+            if asks.is_empty() {
+                return;
+            }
+            let outcomes = self.run_all_surely(&asks).await;
+            let sure: Vec<bool> =
+                outcomes.into_iter().map(|outcome| outcome.is_ok_and(|(_, sure)| sure)).collect();
+            self.repeats.said(&sure);
+            if sure.contains(&true) {
                 pause = FIRST_PAUSE;
             } else {
                 sleep(pause).await;

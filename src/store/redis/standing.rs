@@ -5,6 +5,7 @@ use super::Redis;
 use super::bytes;
 use super::connection::Ask;
 use super::keys::{self, Index};
+use super::many::Sure;
 use super::records::Session;
 use super::sessions;
 use super::values::{self, corrupt};
@@ -55,15 +56,16 @@ impl Redis {
 
     /// Notes in every link and session of this fence what is true already: that they have ended.
     async fn end_before(&self, fence: i64) -> Result<(), StoreError> {
+        let mut sure = Sure::Yes;
         let links = walk::hashes(&self.members(Index::Links, None).await?)?;
         for step in walk::steps(&links) {
-            self.revoke_each(step, fence, Some(fence + 1)).await?;
+            self.revoke_each(step, fence, Some(fence + 1), &mut sure).await?;
         }
         let ids = sessions::ids(&self.members(Index::Sessions, None).await?)?;
         for step in walk::steps(&ids) {
             let (now, mut sessions) = self.read_sessions(step).await?;
             sessions.retain(|Session { record, fence: of, .. }| *of <= fence && record.ends_at > now);
-            self.end_these(&sessions).await?;
+            self.end_these(&sessions, &mut sure).await?;
         }
         Ok(())
     }
