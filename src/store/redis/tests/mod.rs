@@ -5,6 +5,7 @@ mod harness;
 mod heal;
 mod kinds;
 mod moves;
+mod news;
 mod queue;
 mod replicas;
 
