@@ -70,6 +70,20 @@ pub(super) struct Connection {
     pub(super) asked: AtomicUsize,
 }
 
+/// Who answered: a server, and which of the connections to it, one after the other. The same connection is the same
+/// process, so that what it said before still means something to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    place: Place,
+    connection: u64,
+}
+
+/// An answer to each command of one question, and from where.
+type Answer = (Vec<Value>, Origin);
+
+/// What was sent: to whom, which of the questions, and what came back on which connection.
+type Outcome = (Shared, Vec<usize>, Result<(Vec<Value>, u64), Failure>);
+
 /// What has to be asked again, and how.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Turn {
@@ -132,13 +146,18 @@ impl Connection {
     /// Asks many things at once: one journey to each server. Answers come in the order of the questions; an error of
     /// one command is the error of all.
     pub(super) async fn ask_all(&self, asks: Vec<Ask>) -> Result<Vec<Vec<Value>>, StoreError> {
+        Ok(self.ask_all_from(asks).await?.into_iter().map(|(values, _)| values).collect())
+    }
+
+    /// The same, and says of each answer where it comes from.
+    pub(super) async fn ask_all_from(&self, asks: Vec<Ask>) -> Result<Vec<Answer>, StoreError> {
         let deadline = Instant::now() + self.timeout;
         let answer = timeout_at(deadline.into(), Box::pin(self.attempts(&asks, deadline))).await;
         answer.unwrap_or_else(|_| Err(self.late()))
     }
 
-    async fn attempts(&self, asks: &[Ask], deadline: Instant) -> Result<Vec<Vec<Value>>, StoreError> {
-        let mut answers: Vec<Option<Vec<Value>>> = asks.iter().map(|_| None).collect();
+    async fn attempts(&self, asks: &[Ask], deadline: Instant) -> Result<Vec<Answer>, StoreError> {
+        let mut answers: Vec<Option<Answer>> = asks.iter().map(|_| None).collect();
         let mut turns: Vec<Turn> = asks.iter().map(|_| Turn::default()).collect();
         let mut broken = 0;
         loop {
@@ -156,8 +175,8 @@ impl Connection {
                 }
             };
             for (server, members, outcome) in self.send_groups(groups, asks, &turns, deadline).await {
-                let mut values = match outcome {
-                    Ok(values) => values.into_iter(),
+                let (mut values, connection) = match outcome {
+                    Ok((values, connection)) => (values.into_iter(), connection),
                     Err(Failure::Late) => {
                         self.lost(&server);
                         return Err(self.late());
@@ -184,7 +203,7 @@ impl Connection {
                     match self.next(&own)? {
                         Next::Done => {
                             if let Some(answer) = answers.get_mut(at) {
-                                *answer = Some(own);
+                                *answer = Some((own, Origin { place: server.place.clone(), connection }));
                             }
                         }
                         Next::InFull => turn.in_full = true,
@@ -269,7 +288,7 @@ impl Connection {
         asks: &[Ask],
         turns: &[Turn],
         deadline: Instant,
-    ) -> Vec<(Shared, Vec<usize>, Result<Vec<Value>, Failure>)> {
+    ) -> Vec<Outcome> {
         let mut tasks = JoinSet::new();
         let alone = groups.len() == 1;
         let mut outcomes = Vec::with_capacity(groups.len());
@@ -281,7 +300,7 @@ impl Connection {
             let entry = self.entry.clone();
             let send = async move {
                 let outcome = server.send(&entry, Lane::Swift, &pipeline, deadline, None).await;
-                (server, members, outcome.map(|(values, _)| values))
+                (server, members, outcome)
             };
             if alone {
                 outcomes.push(send.await);

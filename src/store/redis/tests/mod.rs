@@ -4,8 +4,10 @@ mod away;
 mod harness;
 mod heal;
 mod kinds;
+mod line;
 mod moves;
 mod queue;
+mod walks;
 
 use self::harness::Server;
 use crate::store::contract::{self, every_case};
