@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use std::collections::HashSet;
 
 use super::Redis;
-use super::connection::{Ask, Origin, away};
+use super::connection::{Ask, Origin};
 use super::keys::{Index, SHARDS};
 use super::records::{FIELDS, Link, SHOWN};
+use super::trouble::away;
 use super::values;
 use crate::clock::Timestamp;
 use crate::identity::EmailAddress;

@@ -247,21 +247,27 @@ fn holds(line: &str, slot: u16) -> bool {
     })
 }
 
-/// A master, its replica, and three sentinels who watch.
+/// A master, the replica that will be chosen after it, another that is left then, and three sentinels who watch.
 pub(super) struct Guarded {
     pub(super) master: Server,
     pub(super) replica: Server,
+    pub(super) spare: Server,
     pub(super) sentinels: Vec<Server>,
 }
 
 impl Guarded {
     pub(super) fn start() -> Self {
         let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
-        let replica = Server::on_port(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
-        wait_for("the replica", || is_followed(master.port, replica.port));
+        let follow =
+            ["--replicaof", "127.0.0.1", &master.port.to_string(), "--repl-diskless-sync-delay", "0"];
+        let replica = Server::on_port(&follow);
+        let spare = Server::on_port(&[&follow[..], &["--replica-priority", "200"]].concat());
+        wait_for("the replicas", || {
+            [&replica, &spare].iter().all(|replica| is_followed(master.port, replica.port))
+        });
         let sentinels: Vec<Server> = (0..3).map(|_| sentinel(master.port)).collect();
-        let guarded = Self { master, replica, sentinels };
-        wait_for("the sentinels to know each other and the replica", || {
+        let guarded = Self { master, replica, spare, sentinels };
+        wait_for("the sentinels to know each other and the replicas", || {
             guarded.sentinels.iter().all(|sentinel| {
                 let known = cli(sentinel.port, &["sentinel", "master", "main"]);
                 let mut lines = known.lines();
@@ -269,7 +275,7 @@ impl Guarded {
                     lines.by_ref().find(|line| *line == name)?;
                     lines.next().map(str::to_owned)
                 };
-                field("num-slaves").as_deref() == Some("1")
+                field("num-slaves").as_deref() == Some("2")
                     && field("num-other-sentinels").as_deref() == Some("2")
             })
         });
