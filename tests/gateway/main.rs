@@ -39,6 +39,8 @@ mod revoke;
 mod several_machines;
 mod several_machines_balancer;
 mod several_machines_faults;
+mod several_machines_lost;
+mod several_machines_replica;
 mod sign_in;
 mod sign_out;
 mod slow;

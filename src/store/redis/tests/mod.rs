@@ -7,6 +7,7 @@ mod kinds;
 mod line;
 mod moves;
 mod queue;
+mod replicas;
 mod walks;
 
 use self::harness::Server;
