@@ -20,6 +20,7 @@ pub mod promises;
 pub mod proxies;
 pub mod raw;
 pub mod recorder;
+pub mod sentinels;
 pub mod several;
 pub mod smtp;
 pub mod stage;

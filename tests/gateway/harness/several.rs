@@ -89,6 +89,8 @@ pub struct Plan<'a> {
     pub machines: usize,
     /// Where machines find Redis, by number; each its own port, or all the same.
     pub redis: &'a dyn Fn(usize) -> u16,
+    /// What `[store]` says in place of that; empty: nothing else.
+    pub store: &'a str,
     pub upstream: &'a str,
     /// `[limits]` and whatever else follows.
     pub more: &'a str,
@@ -108,6 +110,7 @@ impl<'a> Plan<'a> {
         Self {
             machines: 2,
             redis,
+            store: "",
             upstream,
             more: NO_LIMITS,
             mail: &|_| String::new(),
@@ -148,6 +151,8 @@ impl Several {
         for (number, place) in places.into_iter().enumerate() {
             let folder = format!("folder:{}", mail.path().display());
             let url = Some((plan.mail)(number)).filter(|url| !url.is_empty()).unwrap_or(folder);
+            let single = format!("url = \"redis://127.0.0.1:{}\"", (plan.redis)(number));
+            let store = if plan.store.is_empty() { single.as_str() } else { plan.store };
             let config = format!(
                 r#"
 {trusted}
@@ -157,7 +162,7 @@ secret = "c2V2ZXJhbCBtYWNoaW5lcyBzaGFyZSBvbmUgc2VjcmV0ISEh"
 drain = "2s"
 [store]
 kind = "redis"
-url = "redis://127.0.0.1:{redis}"
+{store}
 timeout = "{timeout}"
 [mail]
 from = "Example <login@example.com>"
@@ -178,7 +183,6 @@ upstream = "{upstream}"
 path = "/open/"
 access = "public"
 "#,
-                redis = (plan.redis)(number),
                 more = plan.more,
                 timeout = plan.timeout,
                 upstream = plan.upstream,
