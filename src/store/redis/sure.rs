@@ -87,7 +87,7 @@ impl Connection {
         let commands = pipeline.len();
         let wanted = match self.replicas {
             Replicas::AtLeast(count) => Some(count),
-            Replicas::Auto => server.has_replicas().map(u32::from),
+            Replicas::Auto => server.has_replicas().then_some(1),
         };
         match wanted {
             Some(0) => {}
@@ -110,14 +110,11 @@ impl Connection {
             (Some(count), Some(Value::Int(got))) => u32::try_from(*got).is_ok_and(|got| got >= count),
             (Some(_), _) => false,
             (None, role) => match replicas_in(role) {
-                Some(0) => {
-                    server.saw_replicas(false);
-                    true
-                }
+                Some(0) => true,
                 // Who may not ask is told by the kind of address whether there should be any.
                 None if matches!(self.topology, Topology::Single(_)) => true,
                 _ => {
-                    server.saw_replicas(true);
+                    server.saw_replicas();
                     let mut wait = Pipeline::new();
                     wait.add_command(self.wait(1, deadline));
                     let heard = server.send(&self.entry, Lane::Sure, &wait, deadline, Some(number)).await?;
