@@ -138,8 +138,9 @@ fn note(count: &mut Count, loss: Loss, (before, after): (u16, u16)) {
     }
 }
 
-/// Fail-overs with so many replicas and this `store.replicas`; every second one leaves the old master running.
-async fn fail_overs(replicas: usize, wanted: &str) -> Count {
+/// Fail-overs with this `store.replicas`; every second one leaves the old master running.
+async fn fail_overs(wanted: &str) -> Count {
+    let replicas = usize::try_from(given("FAILOVER_REPLICAS", 1)).unwrap();
     let (mut redis, app) = (Sentinels::start(replicas).await, App::start().await);
     let store = format!("url = \"{}\"\nreplicas = {wanted}", redis.url());
     let upstream = app.url();
@@ -168,13 +169,13 @@ async fn fail_overs(replicas: usize, wanted: &str) -> Count {
 
 #[tokio::test]
 async fn where_a_replica_confirms_no_fail_over_lets_anybody_in_twice() {
-    let count = fail_overs(1, "\"auto\"").await;
+    let count = fail_overs("\"auto\"").await;
     assert!(count.let_in > 0, "{count:?}");
     assert_eq!(count.twice, 0, "{count:?}");
 }
 
 #[tokio::test]
 async fn where_none_is_asked_a_fail_over_can_let_somebody_in_twice() {
-    let count = fail_overs(1, "\"0\"").await;
+    let count = fail_overs("\"0\"").await;
     assert!(count.twice > 0, "then it shows nothing that replicas confirm: {count:?}");
 }

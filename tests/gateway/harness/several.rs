@@ -94,6 +94,8 @@ pub struct Plan<'a> {
     pub upstream: &'a str,
     /// `[limits]` and whatever else follows.
     pub more: &'a str,
+    /// More apps of the site.
+    pub apps: &'a str,
     /// `mail.url` of a machine; empty: the common folder.
     pub mail: &'a dyn Fn(usize) -> String,
     /// Whether to wait until each is ready.
@@ -113,6 +115,7 @@ impl<'a> Plan<'a> {
             store: "",
             upstream,
             more: NO_LIMITS,
+            apps: "",
             mail: &|_| String::new(),
             wait: true,
             timeout: "10s",
@@ -182,7 +185,9 @@ upstream = "{upstream}"
 [[site.app.route]]
 path = "/open/"
 access = "public"
+{apps}
 "#,
+                apps = plan.apps,
                 more = plan.more,
                 timeout = plan.timeout,
                 upstream = plan.upstream,
