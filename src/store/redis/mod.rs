@@ -21,6 +21,7 @@ mod people;
 mod records;
 mod repeats;
 mod script;
+mod sentinels;
 mod server;
 mod sessions;
 mod slots;
@@ -29,6 +30,7 @@ mod sure;
 mod sweep;
 mod tickets;
 mod transfer;
+mod trouble;
 mod unite;
 mod values;
 mod walk;
@@ -138,12 +140,16 @@ impl Redis {
         Ok(self.clock.hand().unwrap_or(server))
     }
 
-    /// A script on the server that holds the first of its keys.
+    /// A script on the server that holds the first of its keys. What lies beside a key that it names is named too:
+    /// otherwise a Cluster whose slots move would end the script in its middle.
     fn script(&self, script: &Arc<Script>, keys: &[String], arguments: Vec<Vec<u8>>) -> Ask {
         let mut all = vec![self.hand()];
         all.extend(arguments);
         let key = keys.first().cloned().unwrap_or_default();
-        let call = Call::Script { script: Arc::clone(script), keys: keys.to_vec(), arguments: all };
+        let version = self.keys.standing("version");
+        let notes = keys.contains(&version).then(|| self.keys.standing("version:notes"));
+        let keys = keys.iter().cloned().chain(notes).collect();
+        let call = Call::Script { script: Arc::clone(script), keys, arguments: all };
         Ask { key, calls: vec![call] }
     }
 

@@ -4,10 +4,12 @@ mod away;
 mod harness;
 mod heal;
 mod kinds;
+mod line;
 mod moves;
 mod news;
 mod queue;
 mod replicas;
+mod walks;
 
 use self::harness::Server;
 use crate::store::contract::{self, every_case};
