@@ -257,7 +257,7 @@ pub(super) struct Guarded {
 
 impl Guarded {
     pub(super) fn start() -> Self {
-        let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
+        let master = Server::on_port(&["--repl-diskless-sync-delay", "0", "--unixsocket", "redis.sock"]);
         let follow =
             ["--replicaof", "127.0.0.1", &master.port.to_string(), "--repl-diskless-sync-delay", "0"];
         let replica = Server::on_port(&follow);
@@ -280,6 +280,30 @@ impl Guarded {
             })
         });
         guarded
+    }
+
+    /// Cuts the master off from sentinels and replicas, and from whoever comes now; who is connected stays so.
+    pub(super) fn isolate(&self) {
+        let socket = self.master.socket().display().to_string();
+        let said = |arguments: &[&str]| {
+            let output = Command::new("redis-cli").args(["-s", &socket]).args(arguments).output().unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        assert_eq!(said(&["config", "set", "port", "0"]).trim(), "OK");
+        for client in said(&["client", "list"]).lines() {
+            let part = |name: &str| client.split(' ').find_map(|part| part.strip_prefix(name)).unwrap();
+            if part("name=").starts_with("sentinel-") || part("flags=").contains('S') {
+                said(&["client", "kill", "id", part("id=")]);
+            }
+        }
+        wait_for("another master", || cli(self.replica.port, &["role"]).starts_with("master"));
+        wait_for("its replica", || is_followed(self.replica.port, self.spare.port));
+        wait_for("the sentinels to agree", || {
+            self.sentinels.iter().all(|sentinel| {
+                cli(sentinel.port, &["sentinel", "get-master-addr-by-name", "main"])
+                    .contains(&self.replica.port.to_string())
+            })
+        });
     }
 
     pub(super) fn url(&self) -> String {

@@ -5,6 +5,7 @@ mod harness;
 mod heal;
 mod kinds;
 mod line;
+mod lost;
 mod moves;
 mod queue;
 mod walks;
