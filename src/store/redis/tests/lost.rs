@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::super::Redis;
 use super::super::address::Place;
-use super::harness::{Guarded, Server, cli, is_followed, settings, wait_for};
+use super::harness::{Cluster, Guarded, Server, cli, is_followed, settings, wait_for};
 use super::line::Line;
 use crate::clock::Clock;
 use crate::random::Random;
+use crate::secret::Secret;
 use crate::store::contract::{Bench, alice};
 use crate::store::{News, Redeemed, RedisSettings, Replicas, Settings, StoreError, Which};
 
@@ -109,4 +110,75 @@ async fn a_replica_that_confirms_has_been_seen() {
     assert_eq!(server.has_replicas(), None);
     redis.raise_generation("wiki", &alice()).await.unwrap();
     assert_eq!(server.has_replicas(), Some(true));
+}
+
+/// What the store says when it is asked for its version, and after how long.
+async fn said(of: RedisSettings) -> (String, Duration) {
+    let (began, bench) = (Instant::now(), bench(of));
+    let said = bench.store.version().await.unwrap_err().to_string();
+    let surely = bench.store.raise_generation("wiki", &alice()).await.unwrap_err().to_string();
+    assert_eq!(surely.contains("password"), said.contains("password"), "{said} {surely}");
+    (said, began.elapsed())
+}
+
+#[tokio::test]
+async fn when_time_is_up_it_is_said_who_answered_what_last() {
+    let port = super::harness::free_port();
+    for kind in ["cluster://127.0.0.1:PORT", "sentinel://127.0.0.1:PORT/main"] {
+        let url = format!("redis+{}", kind.replace("PORT", &port.to_string()));
+        let of = RedisSettings { timeout: Duration::from_millis(400), ..settings(&url) };
+        let (said, _) = said(of).await;
+        assert!(said.contains("no answer within 400ms"), "{said}");
+        assert!(said.contains(&format!("127.0.0.1:{port}")) && said.contains("refused"), "{said}");
+    }
+    let server = Server::on_port(&[]);
+    let url = format!("redis+cluster://127.0.0.1:{}", server.port);
+    let (said, took) = said(settings(&url)).await;
+    assert!(said.contains("write `redis://`"), "{said}");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_behind_sentinels_and_in_a_cluster_hears_at_once_what_to_do() {
+    let (guarded, cluster) = (Guarded::start(), Cluster::start());
+    let servers = [&guarded.master, &guarded.replica, &guarded.spare];
+    for server in cluster.nodes.iter().chain(servers) {
+        for user in [&["gate", "on", ">right", "~*", "+@all"][..], &["poor", "on", ">right", "~*", "+ping"]] {
+            assert_eq!(cli(server.port, &[&["acl", "setuser"], user].concat()).trim(), "OK");
+        }
+    }
+    for url in [guarded.url(), cluster.url()] {
+        let of = |user: &str, password: &str| RedisSettings {
+            user: user.to_owned(),
+            password: Some(Secret::new(password.to_owned())),
+            ..settings(&url)
+        };
+        bench(of("gate", "right")).store.version().await.unwrap();
+        for (user, password, cure) in
+            [("gate", "mistaken", "check `user` and `password_file`"), ("poor", "right", "see the ACL line")]
+        {
+            let (said, took) = said(of(user, password)).await;
+            assert!(said.contains(cure) && !said.contains(password), "{said}");
+            assert!(took < Duration::from_secs(5), "{took:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_sent_on_by_a_node_that_does_not_know_its_own_address_arrives() {
+    let mut cluster = Cluster::start();
+    for node in &cluster.nodes {
+        let unknown = ["config", "set", "cluster-preferred-endpoint-type", "unknown-endpoint"];
+        assert_eq!(cli(node.port, &unknown).trim(), "OK");
+    }
+    let bench = bench(RedisSettings { timeout: Duration::from_secs(5), ..settings(&cluster.url()) });
+    let version = bench.store.snapshot().await.unwrap().version;
+    let key = "linkgate:{standing}:version";
+    let before = cluster.master_of(key).port;
+    let mut ports = cluster.nodes.iter().map(|node| node.port);
+    let after = ports.find(|port| *port != before && cli(*port, &["role"]).starts_with("master")).unwrap();
+    cluster.move_slot(key, after);
+    assert_eq!(bench.store.version().await.unwrap(), version);
+    let stats = cli(before, &["info", "errorstats"]);
+    assert!(stats.contains("_MOVED"), "{stats}");
 }
