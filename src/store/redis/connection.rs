@@ -54,6 +54,11 @@ impl Ask {
     pub(super) fn one(key: &str, command: Cmd) -> Self {
         Self { key: key.to_owned(), calls: vec![Call::Plain(command)] }
     }
+
+    /// Its commands as they are sent.
+    pub(super) fn packed(&self) -> Vec<Vec<u8>> {
+        self.calls.iter().map(|call| call.command(false).get_packed_command()).collect()
+    }
 }
 
 /// The servers. Cheap to share.
@@ -124,6 +129,10 @@ impl Connection {
 
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    pub(super) const fn is_cluster(&self) -> bool {
+        matches!(self.topology, Topology::Cluster(_))
     }
 
     pub(super) fn entry(&self) -> &Entry {

@@ -15,9 +15,11 @@ mod letters;
 mod limits;
 mod links;
 mod listen;
+mod many;
 mod news;
 mod people;
 mod records;
+mod repeats;
 mod script;
 mod sentinels;
 mod server;
@@ -42,13 +44,14 @@ use std::sync::{Arc, Mutex};
 
 use ::redis::Value;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use self::address::Address;
 use self::connection::{Ask, Call, Connection};
 use self::keys::Keys;
 use self::news::Mark;
+use self::repeats::Repeats;
 use self::script::{Script, Scripts};
 use self::server::Entry;
 use super::{RedisSettings, StoreError};
@@ -75,8 +78,8 @@ pub(super) struct Redis {
     mark: Arc<Mutex<Mark>>,
     /// What was to be said of Redis's settings has been said.
     advised: Arc<AtomicBool>,
-    /// Revocations that no replica has confirmed are said again one after the other.
-    repeats: Arc<Semaphore>,
+    /// Revocations that no replica has confirmed.
+    repeats: Arc<Repeats>,
     clock: Clock,
     random: Random,
 }
@@ -116,7 +119,7 @@ impl Redis {
             bell: Arc::default(),
             mark: Arc::default(),
             advised: Arc::default(),
-            repeats: Arc::new(Semaphore::new(1)),
+            repeats: Arc::default(),
             clock: clock.clone(),
             random: random.clone(),
         })

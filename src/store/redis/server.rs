@@ -45,18 +45,10 @@ pub(super) struct Server {
     pub(super) place: Place,
     swift: Cable,
     sure: Cable,
-    replicas: Mutex<Sightings>,
+    /// When it had replicas last.
+    replicas: Mutex<Option<Instant>>,
 }
 
-/// When replicas were seen, and when somebody looked.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sightings {
-    looked: Option<Instant>,
-    seen: Option<Instant>,
-}
-
-/// How long it is believed what was seen of the replicas.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Replicas that were there so recently may have been cut off, not taken away: who is on this side of the cut must not
 /// go on without them.
 const REMEMBERED: Duration = Duration::from_mins(1);
@@ -99,22 +91,15 @@ impl Server {
         }
     }
 
-    /// `Some(true)`: there are replicas that must confirm; `None`: look first.
-    pub(super) fn has_replicas(&self) -> Option<bool> {
-        let sightings = *self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
-        if sightings.seen.is_some_and(|at| at.elapsed() < REMEMBERED) {
-            return Some(true);
-        }
-        sightings.looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN).then_some(false)
+    /// Whether there are replicas that must confirm. Where there were none it is looked each time: one that has just come
+    /// may be the next master.
+    pub(super) fn has_replicas(&self) -> bool {
+        let seen = *self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.is_some_and(|at| at.elapsed() < REMEMBERED)
     }
 
-    pub(super) fn saw_replicas(&self, any: bool) {
-        let mut sightings = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        sightings.looked = Some(now);
-        if any {
-            sightings.seen = Some(now);
-        }
+    pub(super) fn saw_replicas(&self) {
+        *self.replicas.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// Opens both connections anew when they are needed next.

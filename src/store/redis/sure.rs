@@ -87,7 +87,7 @@ impl Connection {
         let wanted = match self.replicas {
             Replicas::AtLeast(count) => Some(count),
             Replicas::Auto if matches!(self.topology, Topology::Single(_)) => {
-                server.has_replicas().map(u32::from)
+                server.has_replicas().then_some(1)
             }
             // There should be some: a master without any was cut off, or is the last of its kind.
             Replicas::Auto => Some(1),
@@ -112,20 +112,16 @@ impl Connection {
             (Some(0), _) => true,
             (Some(count), Some(Value::Int(got))) => {
                 if *got > 0 {
-                    server.saw_replicas(true);
+                    server.saw_replicas();
                 }
                 u32::try_from(*got).is_ok_and(|got| got >= count)
             }
             (Some(_), _) => false,
             (None, role) => match replicas_in(role) {
-                Some(0) => {
-                    server.saw_replicas(false);
-                    true
-                }
                 // Who may not ask is told by the kind of address that there need not be any.
-                None => true,
+                Some(0) | None => true,
                 Some(_) => {
-                    server.saw_replicas(true);
+                    server.saw_replicas();
                     let mut wait = Pipeline::new();
                     wait.add_command(self.wait(1, deadline));
                     let heard = server.send(&self.entry, Lane::Sure, &wait, deadline, Some(number)).await?;

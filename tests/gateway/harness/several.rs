@@ -28,11 +28,28 @@ pub struct Redis {
 
 impl Redis {
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(more: &[&str]) -> Self {
         let (port, folder) = (free_port(), TempDir::new().unwrap());
-        let child = Mutex::new(serve(port, &folder));
+        let child = Mutex::new(serve(port, &folder, more));
         let redis = Self { port, folder, child };
         redis.answers().await;
         redis
+    }
+
+    /// One that follows this one, and has what this one has.
+    pub async fn replica(&self) -> Self {
+        self.cli(&["config", "set", "repl-diskless-sync-delay", "0"]);
+        let replica = Self::start_with(&["--replicaof", "127.0.0.1", &self.port.to_string()]).await;
+        eventually("the replica follows", async || {
+            let online = self.cli(&["info", "replication"]).contains("state=online");
+            let up = replica.cli(&["info", "replication"]).contains("master_link_status:up");
+            (online && up).then_some(())
+        })
+        .await;
+        replica
     }
 
     pub fn cli(&self, arguments: &[&str]) -> String {
@@ -59,7 +76,7 @@ impl Redis {
 
     /// Starts anew, with what is on its disk.
     pub async fn restart(&self) {
-        *self.child.lock().unwrap() = serve(self.port, &self.folder);
+        *self.child.lock().unwrap() = serve(self.port, &self.folder, &[]);
         self.answers().await;
     }
 }
@@ -73,11 +90,12 @@ impl Drop for Redis {
     }
 }
 
-fn serve(port: u16, folder: &TempDir) -> Child {
+fn serve(port: u16, folder: &TempDir, more: &[&str]) -> Child {
     Command::new("redis-server")
         .current_dir(folder.path())
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
         .args(["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"])
+        .args(more)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()
@@ -89,9 +107,13 @@ pub struct Plan<'a> {
     pub machines: usize,
     /// Where machines find Redis, by number; each its own port, or all the same.
     pub redis: &'a dyn Fn(usize) -> u16,
+    /// What `[store]` says in place of that; empty: nothing else.
+    pub store: &'a str,
     pub upstream: &'a str,
     /// `[limits]` and whatever else follows.
     pub more: &'a str,
+    /// More apps of the site.
+    pub apps: &'a str,
     /// `mail.url` of a machine; empty: the common folder.
     pub mail: &'a dyn Fn(usize) -> String,
     /// Whether to wait until each is ready.
@@ -108,8 +130,10 @@ impl<'a> Plan<'a> {
         Self {
             machines: 2,
             redis,
+            store: "",
             upstream,
             more: NO_LIMITS,
+            apps: "",
             mail: &|_| String::new(),
             wait: true,
             timeout: "10s",
@@ -148,6 +172,8 @@ impl Several {
         for (number, place) in places.into_iter().enumerate() {
             let folder = format!("folder:{}", mail.path().display());
             let url = Some((plan.mail)(number)).filter(|url| !url.is_empty()).unwrap_or(folder);
+            let single = format!("url = \"redis://127.0.0.1:{}\"", (plan.redis)(number));
+            let store = if plan.store.is_empty() { single.as_str() } else { plan.store };
             let config = format!(
                 r#"
 {trusted}
@@ -157,7 +183,7 @@ secret = "c2V2ZXJhbCBtYWNoaW5lcyBzaGFyZSBvbmUgc2VjcmV0ISEh"
 drain = "2s"
 [store]
 kind = "redis"
-url = "redis://127.0.0.1:{redis}"
+{store}
 timeout = "{timeout}"
 [mail]
 from = "Example <login@example.com>"
@@ -177,8 +203,9 @@ upstream = "{upstream}"
 [[site.app.route]]
 path = "/open/"
 access = "public"
+{apps}
 "#,
-                redis = (plan.redis)(number),
+                apps = plan.apps,
                 more = plan.more,
                 timeout = plan.timeout,
                 upstream = plan.upstream,

@@ -8,6 +8,7 @@ mod line;
 mod lost;
 mod moves;
 mod queue;
+mod replicas;
 mod walks;
 
 use self::harness::Server;
