@@ -109,6 +109,8 @@ impl Connection {
                     Err(Failure::Broken(why)) => why,
                     Err(Failure::Late) => continue,
                 },
+                // Our time is up, not its.
+                Err(Failure::Late) if until == deadline => return Err(Failure::Late),
                 Err(Failure::Late) => format!("{place} does not answer"),
                 Err(Failure::Broken(why)) => why,
                 Err(Failure::Refused(why)) => refused.insert(why).clone(),

@@ -137,10 +137,13 @@ impl Connection {
                     }
                     continue;
                 }
-                Ok(None) => format!("the sentinel {sentinel} knows no master called {name:?}"),
-                Err(Failure::Late) => format!("the sentinel {sentinel} does not answer"),
+                Ok(None) => format!("the sentinel at {sentinel} knows no master called {name:?}"),
+                // Our time is up, not its.
+                Err(Failure::Late) if until == deadline => return Err(Failure::Late),
+                Err(Failure::Late) => format!("the sentinel at {sentinel} does not answer"),
                 Err(Failure::Broken(error)) => format!("the sentinel at {error}"),
                 Err(Failure::Refused(error)) => {
+                    let error = format!("the sentinel at {error}");
                     refused += 1;
                     // The others cannot be a majority any more.
                     if refused + needed > sentinels.len() {
@@ -197,7 +200,7 @@ async fn ask_sentinel(
         refused = refusal(&values);
     }
     if let Some(error) = refused {
-        return Err(Failure::Refused(format!("the sentinel {}: {error}", server.place)));
+        return Err(Failure::Refused(format!("{}: {error}", server.place)));
     }
     let parts = values.into_iter().next().map(values::list).and_then(Result::ok).unwrap_or_default();
     let mut texts = parts.into_iter().map(values::text).filter_map(Result::ok);

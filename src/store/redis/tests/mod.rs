@@ -1,6 +1,7 @@
 //! The contract's cases on real servers, and what is true of Redis alone.
 
 mod away;
+mod certificates;
 mod harness;
 mod heal;
 mod kinds;
