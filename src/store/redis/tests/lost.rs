@@ -112,6 +112,26 @@ async fn a_replica_that_confirms_has_been_seen() {
     assert!(server.has_replicas());
 }
 
+#[tokio::test]
+async fn a_node_that_hears_nobody_of_its_cluster_is_not_taken_for_news() {
+    let mut cluster = Cluster::start();
+    let here = bench(RedisSettings { timeout: Duration::from_secs(2), ..settings(&cluster.url()) });
+    let seen = here.store.snapshot().await.unwrap().version;
+    assert_eq!(here.store.news(seen).await.unwrap(), News::None);
+    let alone = cluster.master_of("linkgate:{standing}:version").port;
+    let others = |cluster: &mut Cluster, signal: &str| {
+        cluster.nodes.iter_mut().filter(|node| node.port != alone).for_each(|node| node.signal(signal));
+    };
+    others(&mut cluster, "STOP");
+    let says_so = |news: &Result<News, StoreError>| matches!(news, Err(StoreError::Away(why)) if why.contains("CLUSTERDOWN") || why.contains("does not answer"));
+    looks_until(&here, seen, says_so).await;
+    assert!(cli(alone, &["get", "linkgate:{standing}:version"]).contains("CLUSTERDOWN"));
+    let news = here.store.news(seen).await;
+    assert!(says_so(&news), "{news:?}");
+    others(&mut cluster, "CONT");
+    looks_until(&here, seen, |news| matches!(news, Ok(News::None | News::Much))).await;
+}
+
 /// What the store says when it is asked for its version, and after how long.
 async fn said(of: RedisSettings) -> (String, Duration) {
     let (began, bench) = (Instant::now(), bench(of));
