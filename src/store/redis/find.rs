@@ -29,7 +29,7 @@ impl Connection {
         match &self.topology {
             Topology::Single(place) => Ok(self.server(place)),
             Topology::Sentinel { sentinels, name } => {
-                Ok(self.server(&self.master_now(sentinels, name, deadline, trouble).await?))
+                Ok(self.server(&self.master_now(sentinels, name, deadline).await?))
             }
             Topology::Cluster(seeds) => {
                 let slot = slot(key.as_bytes());

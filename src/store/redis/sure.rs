@@ -59,10 +59,7 @@ impl Connection {
             match self.next(&own, &server.place, trouble)? {
                 Next::Done => return Ok((own, sure)),
                 Next::InFull => turn.in_full = true,
-                Next::Moved(place) => {
-                    self.forget_slots();
-                    turn.to = Some((place, false));
-                }
+                Next::Moved(place) => turn.to = Some((place, false)),
                 Next::Moving(place) => turn.to = Some((place, true)),
                 Next::Pause => sleep(PAUSE).await,
                 Next::Replaced => {

@@ -76,16 +76,33 @@ impl Server {
     }
 
     /// The same, where one comes in so. `kind`: what certificates are for between servers.
-    fn behind(entrance: Entrance<'_>, kind: &'static str, arguments: &[&str]) -> Self {
-        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
-        let (settings, door) = entrance.settings(port, kind);
-        let mut arguments = owned(&[&["--port", &port.to_string()], arguments].concat());
-        for (name, value) in settings {
-            arguments.extend([format!("--{name}"), value]);
+    fn behind(entrance: Entrance<'_>, kind: &'static str, given: &[&str]) -> Self {
+        Self::until_it_stays(|| {
+            let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+            let (settings, door) = entrance.settings(port, kind);
+            let mut arguments = owned(&[&["--port", &port.to_string()], given].concat());
+            for (name, value) in settings {
+                arguments.extend([format!("--{name}"), value]);
+            }
+            Self { child: start(folder.path(), &arguments), folder, port, door, arguments }
+        })
+    }
+
+    /// A port that was free may be somebody else's by now: then it ends at once, and another one is taken.
+    fn until_it_stays(start: impl Fn() -> Self) -> Self {
+        loop {
+            let mut server = start();
+            let own = format!("process_id:{}\r", server.child.id());
+            let (mut ended, mut answers) = (false, false);
+            wait_for("the server's port", || {
+                ended = server.child.try_wait().unwrap().is_some();
+                answers = cli(server.port, &["info", "server"]).contains(&own);
+                ended || answers
+            });
+            if answers {
+                return server;
+            }
         }
-        let server = Self { child: start(folder.path(), &arguments), folder, port, door, arguments };
-        wait_for("the server's port", || cli(port, &["ping"]).trim() == "PONG");
-        server
     }
 
     pub(super) fn socket(&self) -> PathBuf {
@@ -375,28 +392,26 @@ impl Guarded {
 }
 
 fn sentinel(master: u16, entrance: Entrance<'_>) -> Server {
-    let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
-    let (settings, door) = entrance.settings(port, "tls-replication");
-    let mut lines = format!(
-        "port {port}\nsentinel monitor main 127.0.0.1 {master} 2\nsentinel down-after-milliseconds main 500\n\
-         sentinel failover-timeout main 3000\n"
-    );
-    for (name, value) in settings {
-        lines += &format!("{name} {value}\n");
-    }
-    if entrance.password {
-        lines += &format!("sentinel auth-pass main {PASSWORD}\n");
-    }
-    std::fs::write(folder.path().join("sentinel.conf"), lines).unwrap();
-    let child = Command::new(program())
-        .current_dir(folder.path())
-        .args(["sentinel.conf", "--sentinel"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let server = Server { child, folder, port, door, arguments: Vec::new() };
-    wait_for("the sentinel", || cli(port, &["ping"]).trim() == "PONG");
-    server
+    Server::until_it_stays(|| {
+        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+        let (settings, door) = entrance.settings(port, "tls-replication");
+        let mut lines = vec![
+            format!("port {port}"),
+            format!("sentinel monitor main 127.0.0.1 {master} 2"),
+            "sentinel down-after-milliseconds main 500".to_owned(),
+            "sentinel failover-timeout main 3000".to_owned(),
+        ];
+        lines.extend(settings.into_iter().map(|(name, value)| format!("{name} {value}")));
+        lines.extend(entrance.password.then(|| format!("sentinel auth-pass main {PASSWORD}")));
+        std::fs::write(folder.path().join("sentinel.conf"), lines.join("\n") + "\n").unwrap();
+        let child = Command::new(program())
+            .current_dir(folder.path())
+            .args(["sentinel.conf", "--sentinel"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Server { child, folder, port, door, arguments: Vec::new() }
+    })
 }
