@@ -8,6 +8,7 @@ mod kinds;
 mod line;
 mod lost;
 mod moves;
+mod news;
 mod queue;
 mod replicas;
 mod walks;
