@@ -210,6 +210,9 @@ verbs! { both:
     redeem(token_hash: [u8; 32], by: Redeemer) -> Redeemed;
     /// The same by a typed code. Tries are counted here, before anybody learns whether the code was right.
     redeem_code(site: &str, nonce_hash: [u8; 32], code_tag: [u8; 32], by: Redeemer) -> CodeRedeemed;
+    /// The session that a link made, to be given to its browser a second time: as sure as `redeem` would be of it, or an
+    /// error. `None`: the link did not make it, or it is past its absolute end.
+    resume(token_hash: [u8; 32], id: SessionId) -> Option<SessionRecord>;
     /// Takes back links that still let in, with the letters that wait to carry them. Says how many.
     revoke_links(which: Which) -> u64;
     /// Begins a new key epoch. Older ones are believed until `keep_until`; with `now_only` not at all any more, and

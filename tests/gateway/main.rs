@@ -39,6 +39,7 @@ mod revoke;
 mod several_machines;
 mod several_machines_balancer;
 mod several_machines_faults;
+mod several_machines_replicas;
 mod sign_in;
 mod sign_out;
 mod slow;

@@ -14,9 +14,10 @@ use super::records::{self, Link, SHOWN};
 use super::values::{self, answered};
 use super::walk;
 use crate::identity::EmailAddress;
+use crate::identity::SessionId;
 use crate::store::{
     ADDRESS_TRIES, AddressTry, LinkFilter, LinkRecord, LinkState, MadeBy, NewLetter, NewLink, Redeemed,
-    Redeemer, StoreError, Which,
+    Redeemer, SessionRecord, StoreError, Which,
 };
 
 /// Names live longer than what they name, however far the clocks are apart.
@@ -158,14 +159,36 @@ impl Redis {
                 let _ = tokio::time::timeout(self.connection.timeout() / 4, settled).await;
                 Ok(Redeemed::Redeemed(link))
             }
-            ("redeemed", Some(_)) => Err(StoreError::Away(
-                "Redis: no replica has confirmed in time, so that nobody is let in".to_owned(),
-            )),
+            ("redeemed", Some(_)) => Err(unconfirmed()),
             ("revoked", Some(link)) => Ok(Redeemed::Revoked(link)),
             ("used", Some(link)) => Ok(Redeemed::Used(link)),
             ("expired", Some(link)) => Ok(Redeemed::Expired(link)),
             ("unknown", _) => Ok(Redeemed::Unknown),
             _ => Err(answered(&Value::Nil)),
+        }
+    }
+
+    /// The link names this session; whether that outlives its server, its replicas say anew.
+    pub(in crate::store) async fn resume(
+        &self,
+        token_hash: [u8; 32],
+        id: SessionId,
+    ) -> Result<Option<SessionRecord>, StoreError> {
+        let this = self.clone();
+        let resume = async move {
+            if this.confirm_won(token_hash, id).await? { this.session(id).await } else { Ok(None) }
+        };
+        self.begun(resume).await
+    }
+
+    /// Whether a link made this session, confirmed by its replicas. An error: it says so, but nobody has confirmed it.
+    pub(super) async fn confirm_won(&self, token_hash: [u8; 32], id: SessionId) -> Result<bool, StoreError> {
+        let keys = [self.keys.link(&token_hash)];
+        let ask = self.script(&self.scripts.confirm_won, &keys, vec![id.bytes().to_vec()]);
+        match self.run_surely(&ask).await? {
+            (Value::Int(1), true) => Ok(true),
+            (Value::Int(1), false) => Err(unconfirmed()),
+            _ => Ok(false),
         }
     }
 
@@ -318,6 +341,10 @@ impl Redis {
         }
         Ok(revoked)
     }
+}
+
+fn unconfirmed() -> StoreError {
+    StoreError::Away("Redis: no replica has confirmed in time, so that nobody is let in".to_owned())
 }
 
 fn taken() -> StoreError {

@@ -35,6 +35,20 @@ impl Redis {
         redis
     }
 
+    /// Another one, which has all that this one has before it is handed out.
+    pub async fn replica(&self) -> Self {
+        let replica = Self::start().await;
+        self.cli(&["config", "set", "repl-diskless-sync-delay", "0"]);
+        replica.cli(&["replicaof", "127.0.0.1", &self.port.to_string()]);
+        eventually("the replica follows", async || {
+            let follows = self.cli(&["info", "replication"]).contains("state=online")
+                && replica.cli(&["info", "replication"]).contains("master_link_status:up");
+            follows.then_some(())
+        })
+        .await;
+        replica
+    }
+
     pub fn cli(&self, arguments: &[&str]) -> String {
         let port = self.port.to_string();
         let output = Command::new("redis-cli").args(["-p", &port]).args(arguments).output().unwrap();
