@@ -205,6 +205,9 @@ verbs! { both:
     /// Keeps a link and its letter, both or neither, and rings [`Store::letters_waiting`]. A link that carries the code
     /// of an earlier one (same browser, address and seed) takes over its count of wrong tries.
     put_link(link: NewLink, letter: Option<NewLetter>) -> ();
+    /// Asks everybody whom `put_link` would ask, waits for whom it would wait for, fails where it would, and keeps
+    /// nothing: for who must not learn that no letter is sent.
+    pretend_link(link: NewLink, letter: Option<NewLetter>) -> ();
     /// Spends one use of a live link, writes the session, notes it in the link, voids the link's code and ends the old
     /// session: all or nothing. Among any number of callers a single-use link has one winner.
     redeem(token_hash: [u8; 32], by: Redeemer) -> Redeemed;

@@ -136,6 +136,16 @@ impl Http {
         self.ask(|answer| Ask::Put { link, letter, answer }).await
     }
 
+    /// The service reads and writes as for a link, but what it holds already.
+    pub(super) async fn pretend_link(
+        &self,
+        link: NewLink,
+        letter: Option<NewLetter>,
+    ) -> Result<(), StoreError> {
+        self.ask(|answer| Ask::Pretend { answer }).await?;
+        self.sqlite.pretend_link(link, letter).await
+    }
+
     /// Commits in the ledger; nobody is let in before the service has heard of it. What the ledger refuses is refused
     /// without asking anybody.
     pub(super) async fn redeem(&self, token_hash: [u8; 32], by: Redeemer) -> Result<Redeemed, StoreError> {

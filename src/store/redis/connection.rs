@@ -51,6 +51,23 @@ impl Ask {
     pub(super) fn one(key: &str, command: Cmd) -> Self {
         Self { key: key.to_owned(), calls: vec![Call::Plain(command)] }
     }
+
+    /// As many writes on the same server, by the same scripts, of which nothing stays.
+    pub(super) fn pretended(self) -> Self {
+        let key = format!("{}:nothing", self.key);
+        let pretended = |call| match call {
+            Call::Script { script, .. } => {
+                Call::Script { script, keys: vec![key.clone()], arguments: vec![b"nothing".to_vec()] }
+            }
+            Call::Plain(_) => {
+                let mut command = ::redis::cmd("SET");
+                command.arg(&key).arg("").arg("PX").arg(1);
+                Call::Plain(command)
+            }
+        };
+        let calls = self.calls.into_iter().map(pretended).collect();
+        Self { key, calls }
+    }
 }
 
 /// The servers. Cheap to share.
@@ -118,6 +135,11 @@ impl Connection {
         let deadline = Instant::now() + self.timeout;
         let server = timeout_at(deadline.into(), self.server_of(key, deadline)).await;
         server.unwrap_or_else(|_| Err(self.late())).map(|server| server.place.clone())
+    }
+
+    /// Whether keys are spread over several servers.
+    pub(super) const fn is_cluster(&self) -> bool {
+        matches!(self.topology, Topology::Cluster(_))
     }
 
     pub(super) fn home(&self) -> &tokio::runtime::Handle {

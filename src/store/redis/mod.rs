@@ -41,6 +41,7 @@ use std::sync::{Arc, Mutex};
 use ::redis::Value;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::address::Address;
@@ -48,7 +49,7 @@ use self::connection::{Ask, Call, Connection};
 use self::keys::Keys;
 use self::news::Mark;
 use self::script::{Script, Scripts};
-use self::server::Entry;
+use self::server::{Entry, Lane};
 use super::{RedisSettings, StoreError};
 use crate::clock::Clock;
 use crate::clock::Timestamp;
@@ -151,8 +152,35 @@ impl Redis {
 
     /// Asks what has one answer, and has replicas confirm it. `false`: done, but not confirmed.
     async fn run_surely(&self, ask: &Ask) -> Result<(Value, bool), StoreError> {
-        let (mut answers, sure) = self.connection.ask_surely(ask).await?;
+        let (mut answers, sure) = self.connection.ask_surely(Lane::Sure, ask).await?;
         Ok((answers.pop().unwrap_or_default(), sure))
+    }
+
+    /// Asks what letters depend on, and has replicas confirm each thing; whether they did stands behind each answer. Where
+    /// there is one server, it is asked for everything together, in this order.
+    async fn promise(&self, mut asks: Vec<Ask>) -> Result<Vec<(Vec<Value>, bool)>, StoreError> {
+        if !self.connection.is_cluster() && asks.len() > 1 {
+            let lengths: Vec<usize> = asks.iter().map(|ask| ask.calls.len()).collect();
+            let key = asks.first().map(|ask| ask.key.clone()).unwrap_or_default();
+            let together = Ask { key, calls: asks.drain(..).flat_map(|ask| ask.calls).collect() };
+            let (answers, sure) = self.connection.ask_surely(Lane::Letters, &together).await?;
+            let mut answers = answers.into_iter();
+            return Ok(lengths
+                .into_iter()
+                .map(|length| (answers.by_ref().take(length).collect(), sure))
+                .collect());
+        }
+        let mut tasks = JoinSet::new();
+        for (at, ask) in asks.into_iter().enumerate() {
+            let connection = Arc::clone(&self.connection);
+            tasks.spawn_on(
+                async move { (at, connection.ask_surely(Lane::Letters, &ask).await) },
+                self.connection.home(),
+            );
+        }
+        let mut answers = tasks.join_all().await;
+        answers.sort_by_key(|(at, _)| *at);
+        answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
     /// Does what was begun to its end, even where the caller goes away; the caller waits no longer than the deadline.

@@ -15,13 +15,18 @@ use crate::store::StoreError;
 impl Connection {
     /// Asks the server of one key, and has its replicas confirm before it counts. `false`: done, but not confirmed in
     /// time, so that it may be lost with its server.
-    pub(super) async fn ask_surely(&self, ask: &Ask) -> Result<(Vec<Value>, bool), StoreError> {
+    pub(super) async fn ask_surely(&self, lane: Lane, ask: &Ask) -> Result<(Vec<Value>, bool), StoreError> {
         let deadline = Instant::now() + self.timeout;
-        let answer = timeout_at(deadline.into(), Box::pin(self.sure_attempts(ask, deadline))).await;
+        let answer = timeout_at(deadline.into(), Box::pin(self.sure_attempts(lane, ask, deadline))).await;
         answer.unwrap_or_else(|_| Err(self.late()))
     }
 
-    async fn sure_attempts(&self, ask: &Ask, deadline: Instant) -> Result<(Vec<Value>, bool), StoreError> {
+    async fn sure_attempts(
+        &self,
+        lane: Lane,
+        ask: &Ask,
+        deadline: Instant,
+    ) -> Result<(Vec<Value>, bool), StoreError> {
         let mut turn = Turn::default();
         let mut broken = 0;
         loop {
@@ -31,7 +36,7 @@ impl Connection {
             };
             let attempt = match server {
                 Ok(server) => {
-                    let outcome = self.send_surely(&server, ask, &turn, deadline).await;
+                    let outcome = self.send_surely(&server, lane, ask, &turn, deadline).await;
                     outcome.map_err(|failure| (server, failure))
                 }
                 Err(error) => {
@@ -78,6 +83,7 @@ impl Connection {
     async fn send_surely(
         &self,
         server: &Shared,
+        lane: Lane,
         ask: &Ask,
         turn: &Turn,
         deadline: Instant,
@@ -98,7 +104,7 @@ impl Connection {
                 pipeline.add_command(::redis::cmd("ROLE"));
             }
         }
-        let (mut values, number) = server.send(&self.entry, Lane::Sure, &pipeline, deadline, None).await?;
+        let (mut values, number) = server.send(&self.entry, lane, &pipeline, deadline, None).await?;
         let after = values.split_off(commands.min(values.len()));
         let mut own = values;
         if matches!(turn.to, Some((_, true))) {
@@ -120,7 +126,7 @@ impl Connection {
                     server.saw_replicas(true);
                     let mut wait = Pipeline::new();
                     wait.add_command(self.wait(1, deadline));
-                    let heard = server.send(&self.entry, Lane::Sure, &wait, deadline, Some(number)).await?;
+                    let heard = server.send(&self.entry, lane, &wait, deadline, Some(number)).await?;
                     matches!(heard.0.first(), Some(Value::Int(got)) if *got >= 1)
                 }
             },

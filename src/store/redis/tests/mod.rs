@@ -4,6 +4,7 @@ mod away;
 mod harness;
 mod heal;
 mod kinds;
+mod letters;
 mod moves;
 mod queue;
 
