@@ -149,8 +149,7 @@ impl Store {
         Ok(self.limits.spend(bucket, quota, self.clock.now()))
     }
 
-    /// Removes what is of no more use to anybody. Runs at start and after each new link by itself; call it hourly.
-    /// Nothing depends on it but size.
+    /// Removes what is of no more use to anybody. Nothing depends on it but size.
     ///
     /// # Errors
     /// [`StoreError`]; nothing was removed then.
@@ -161,6 +160,20 @@ impl Store {
             Backend::Redis(redis) => redis.sweep().await,
             Backend::Http(http) => http.sweep().await,
         }
+    }
+
+    /// As [`Store::sweep`], which one of all who share the store does for all of them each hour. `None`: it was not our
+    /// turn.
+    ///
+    /// # Errors
+    /// [`StoreError`]; whose turn it is nobody may know then, and another hour comes.
+    pub async fn sweep_in_turn(&self) -> Result<Option<Swept>, StoreError> {
+        if let Backend::Redis(redis) = &self.backend
+            && !redis.is_our_turn().await?
+        {
+            return Ok(None);
+        }
+        self.sweep().await.map(Some)
     }
 
     /// Makes this linkgate the one that writes to the organisation's token service, in place of one that is gone.

@@ -7,6 +7,7 @@ mod kinds;
 mod letters;
 mod moves;
 mod queue;
+mod turns;
 
 use self::harness::Server;
 use crate::store::contract::{self, every_case};
