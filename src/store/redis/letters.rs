@@ -176,15 +176,16 @@ impl Redis {
             let arguments = vec![holder.as_bytes().to_vec(), lease.to_vec(), bytes(fence)];
             self.script(&self.scripts.lease_letter, &[self.keys.link(&entry.token_hash)], arguments)
         });
+        let asks: Vec<Ask> = asks.collect();
         let answers = if lease.is_empty() {
-            let answers = self.connection.ask_all(asks.collect()).await?;
-            answers.into_iter().map(|answer| (answer, true)).collect()
+            let answers = self.connection.ask_all(asks).await?.into_iter();
+            answers.map(|mut own| (own.pop().unwrap_or_default(), true)).collect()
         } else {
-            self.promise(asks.collect()).await?
+            self.promise(&asks).await?
         };
         let (mut looked, mut moves, mut finished) = (Vec::new(), Vec::new(), Vec::new());
         for (entry, (answer, sure)) in entries.iter().zip(answers) {
-            let mut answer = values::list(answer.into_iter().next().unwrap_or_default())?.into_iter();
+            let mut answer = values::list(answer)?.into_iter();
             let what = values::text(answer.next().unwrap_or_default())?;
             let again = values::bytes(answer.next().unwrap_or_default())?.unwrap_or_default();
             looked.push(match what.as_str() {
@@ -231,11 +232,11 @@ impl Redis {
             let Some(hash) = this.link_of(&id).await? else { return Ok(()) };
             let arguments = vec![id.into_bytes(), holder.into_bytes()];
             let ask = this.script(&this.scripts.letter_sent, &[this.keys.link(&hash)], arguments);
-            let (answer, sure) = this.promise(vec![ask.clone()]).await?.pop().unwrap_or_default();
+            let (answer, sure) = this.promise(std::slice::from_ref(&ask)).await?.pop().unwrap_or_default();
             if !sure {
                 this.repeat(vec![ask]);
             }
-            let Some(at) = answer.first().map(number).transpose()?.flatten() else { return Ok(()) };
+            let Some(at) = number(&answer)? else { return Ok(()) };
             let after = vec![
                 this.look_at_letter(&hash, None),
                 this.sweep_letter_at(&hash, Timestamp::from_millis(at)),
@@ -377,8 +378,7 @@ impl Redis {
         let arguments = vec![id.as_bytes().to_vec(), after.to_vec()];
         let ask = self.script(&self.scripts.drop_letter, &[self.keys.link(hash)], arguments);
         let (answer, sure) = if after.is_empty() {
-            let (mut answers, sure) = self.promise(vec![ask.clone()]).await?.pop().unwrap_or_default();
-            (answers.pop().unwrap_or_default(), sure)
+            self.promise(std::slice::from_ref(&ask)).await?.pop().unwrap_or_default()
         } else {
             // It was sent, or given up: should it come back, it is swept once more.
             (self.run(ask.clone()).await?, true)

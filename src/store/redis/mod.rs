@@ -15,10 +15,13 @@ mod letters;
 mod limits;
 mod links;
 mod listen;
+mod many;
 mod news;
 mod people;
 mod records;
+mod repeats;
 mod script;
+mod sentinels;
 mod server;
 mod sessions;
 mod slots;
@@ -27,6 +30,7 @@ mod sure;
 mod sweep;
 mod tickets;
 mod transfer;
+mod trouble;
 mod unite;
 mod values;
 mod walk;
@@ -40,14 +44,14 @@ use std::sync::{Arc, Mutex};
 
 use ::redis::Value;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
-use tokio::task::JoinSet;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use self::address::Address;
 use self::connection::{Ask, Call, Connection};
 use self::keys::Keys;
 use self::news::Mark;
+use self::repeats::Repeats;
 use self::script::{Script, Scripts};
 use self::server::{Entry, Lane};
 use super::{RedisSettings, StoreError};
@@ -74,8 +78,8 @@ pub(super) struct Redis {
     mark: Arc<Mutex<Mark>>,
     /// What was to be said of Redis's settings has been said.
     advised: Arc<AtomicBool>,
-    /// Revocations that no replica has confirmed are said again one after the other.
-    repeats: Arc<Semaphore>,
+    /// Revocations that no replica has confirmed.
+    repeats: Arc<Repeats>,
     clock: Clock,
     random: Random,
 }
@@ -115,7 +119,7 @@ impl Redis {
             bell: Arc::default(),
             mark: Arc::default(),
             advised: Arc::default(),
-            repeats: Arc::new(Semaphore::new(1)),
+            repeats: Arc::default(),
             clock: clock.clone(),
             random: random.clone(),
         })
@@ -136,12 +140,16 @@ impl Redis {
         Ok(self.clock.hand().unwrap_or(server))
     }
 
-    /// A script on the server that holds the first of its keys.
+    /// A script on the server that holds the first of its keys. What lies beside a key that it names is named too:
+    /// otherwise a Cluster whose slots move would end the script in its middle.
     fn script(&self, script: &Arc<Script>, keys: &[String], arguments: Vec<Vec<u8>>) -> Ask {
         let mut all = vec![self.hand()];
         all.extend(arguments);
         let key = keys.first().cloned().unwrap_or_default();
-        let call = Call::Script { script: Arc::clone(script), keys: keys.to_vec(), arguments: all };
+        let version = self.keys.standing("version");
+        let notes = keys.contains(&version).then(|| self.keys.standing("version:notes"));
+        let keys = keys.iter().cloned().chain(notes).collect();
+        let call = Call::Script { script: Arc::clone(script), keys, arguments: all };
         Ask { key, calls: vec![call] }
     }
 
@@ -154,33 +162,6 @@ impl Redis {
     async fn run_surely(&self, ask: &Ask) -> Result<(Value, bool), StoreError> {
         let (mut answers, sure) = self.connection.ask_surely(Lane::Sure, ask).await?;
         Ok((answers.pop().unwrap_or_default(), sure))
-    }
-
-    /// Asks what letters depend on, and has replicas confirm each thing; whether they did stands behind each answer. Where
-    /// there is one server, it is asked for everything together, in this order.
-    async fn promise(&self, mut asks: Vec<Ask>) -> Result<Vec<(Vec<Value>, bool)>, StoreError> {
-        if !self.connection.is_cluster() && asks.len() > 1 {
-            let lengths: Vec<usize> = asks.iter().map(|ask| ask.calls.len()).collect();
-            let key = asks.first().map(|ask| ask.key.clone()).unwrap_or_default();
-            let together = Ask { key, calls: asks.drain(..).flat_map(|ask| ask.calls).collect() };
-            let (answers, sure) = self.connection.ask_surely(Lane::Letters, &together).await?;
-            let mut answers = answers.into_iter();
-            return Ok(lengths
-                .into_iter()
-                .map(|length| (answers.by_ref().take(length).collect(), sure))
-                .collect());
-        }
-        let mut tasks = JoinSet::new();
-        for (at, ask) in asks.into_iter().enumerate() {
-            let connection = Arc::clone(&self.connection);
-            tasks.spawn_on(
-                async move { (at, connection.ask_surely(Lane::Letters, &ask).await) },
-                self.connection.home(),
-            );
-        }
-        let mut answers = tasks.join_all().await;
-        answers.sort_by_key(|(at, _)| *at);
-        answers.into_iter().map(|(_, answer)| answer).collect()
     }
 
     /// Does what was begun to its end, even where the caller goes away; the caller waits no longer than the deadline.

@@ -71,6 +71,7 @@ scripts! {
     begin_epoch,
     begin_session,
     code_tries,
+    confirm_user,
     confirm_won,
     count_failure,
     drop_letter,

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout_at;
 
 use super::address::Place;
+use super::trouble::Failure;
 use crate::secret::Secret;
 
 /// How one comes in; the same at every server.
@@ -41,14 +42,6 @@ pub(super) enum Lane {
     Letters,
 }
 
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// Time is up.
-    Late,
-    Broken(RedisError),
-}
-
 /// One server.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -56,18 +49,10 @@ pub(super) struct Server {
     swift: Cable,
     sure: Cable,
     letters: Cable,
-    replicas: Mutex<Sightings>,
+    /// When it had replicas last.
+    replicas: Mutex<Option<Instant>>,
 }
 
-/// When replicas were seen, and when somebody looked.
-#[derive(Clone, Copy, Debug, Default)]
-struct Sightings {
-    looked: Option<Instant>,
-    seen: Option<Instant>,
-}
-
-/// How long it is believed what was seen of the replicas.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Replicas that were there so recently may have been cut off, not taken away: who is on this side of the cut must not
 /// go on without them.
 const REMEMBERED: Duration = Duration::from_mins(1);
@@ -78,8 +63,8 @@ impl Server {
         Self { place, swift, sure, letters, replicas: Mutex::default() }
     }
 
-    /// Sends `pipeline` and waits for `count` answers, errors of single commands among them. The connection must still
-    /// be the one named by `only`, where one is named; says which it was.
+    /// Sends `pipeline` and waits for its answers, errors of single commands among them. The connection must still be the
+    /// one named by `only`, where one is named; says which it was.
     pub(super) async fn send(
         &self,
         entry: &Entry,
@@ -95,7 +80,7 @@ impl Server {
         };
         let (mut connection, number) = cable.connection(&self.place, entry, deadline).await?;
         if only.is_some_and(|only| only != number) {
-            return Err(Failure::Broken((::redis::ErrorKind::Io, "the connection broke").into()));
+            return Err(Failure::Broken(format!("{}: the connection broke", self.place)));
         }
         let answer =
             timeout_at(deadline.into(), connection.send_packed_commands(pipeline, 0, pipeline.len())).await;
@@ -103,7 +88,7 @@ impl Server {
             Ok(Ok(values)) => Ok((values, number)),
             Ok(Err(error)) => {
                 cable.cut(number);
-                Err(Failure::Broken(error))
+                Err(Failure::broken(&self.place, &error))
             }
             Err(_) => {
                 cable.cut(number);
@@ -112,22 +97,15 @@ impl Server {
         }
     }
 
-    /// `Some(true)`: there are replicas that must confirm; `None`: look first.
-    pub(super) fn has_replicas(&self) -> Option<bool> {
-        let sightings = *self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
-        if sightings.seen.is_some_and(|at| at.elapsed() < REMEMBERED) {
-            return Some(true);
-        }
-        sightings.looked.is_some_and(|at| at.elapsed() < LOOK_AGAIN).then_some(false)
+    /// Whether there are replicas that must confirm. Where there were none it is looked each time: one that has just come
+    /// may be the next master.
+    pub(super) fn has_replicas(&self) -> bool {
+        let seen = *self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.is_some_and(|at| at.elapsed() < REMEMBERED)
     }
 
-    pub(super) fn saw_replicas(&self, any: bool) {
-        let mut sightings = self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        sightings.looked = Some(now);
-        if any {
-            sightings.seen = Some(now);
-        }
+    pub(super) fn saw_replicas(&self) {
+        *self.replicas.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     /// Opens its connections anew when they are needed next.
@@ -205,7 +183,7 @@ pub(super) async fn connect(
     entry: &Entry,
     deadline: Instant,
 ) -> Result<MultiplexedConnection, Failure> {
-    let client = client(place, entry).map_err(Failure::Broken)?;
+    let client = client(place, entry).map_err(|error| Failure::closed(place, &error))?;
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(deadline.saturating_duration_since(Instant::now())))
         .set_response_timeout(None);
@@ -213,9 +191,8 @@ pub(super) async fn connect(
         entry.home.spawn(async move { client.get_multiplexed_async_connection_with_config(&config).await });
     match timeout_at(deadline.into(), opening).await {
         Ok(Ok(Ok(connection))) => Ok(connection),
-        Ok(Ok(Err(error))) if error.is_timeout() => Err(Failure::Late),
-        Ok(Ok(Err(error))) => Err(Failure::Broken(error)),
-        Ok(Err(_)) => Err(Failure::Broken((::redis::ErrorKind::Io, "linkgate is shutting down").into())),
+        Ok(Ok(Err(error))) => Err(Failure::closed(place, &error)),
+        Ok(Err(_)) => Err(Failure::Broken("linkgate is shutting down".to_owned())),
         Err(_) => Err(Failure::Late),
     }
 }

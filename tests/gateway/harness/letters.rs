@@ -80,6 +80,21 @@ impl Mailbox {
         self.files().into_iter().filter_map(|path| Letter::parse(&std::fs::read(path).ok()?)).collect()
     }
 
+    /// Those that were not handed out before, and are whole.
+    pub fn fresh(&self) -> Vec<Letter> {
+        let mut read = self.read.lock().unwrap();
+        let unread: Vec<PathBuf> = self.files().into_iter().filter(|path| !read.contains(path)).collect();
+        let mut letters = Vec::new();
+        for path in unread {
+            let letter = std::fs::read(&path).ok().and_then(|bytes| Letter::parse(&bytes));
+            if let Some(letter) = letter {
+                read.insert(path);
+                letters.push(letter);
+            }
+        }
+        letters
+    }
+
     /// Waits for the next letter to `address` that was not handed out before.
     pub async fn next_to(&self, address: &str) -> Letter {
         self.next_to_within(PATIENCE, address).await

@@ -1,6 +1,8 @@
 //! A line between two parties that can be disturbed: late, silent, cut. Also a front door before several machines.
 
 use super::free_port;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
@@ -30,9 +32,13 @@ pub enum Weather {
     Cut,
 }
 
+/// Who comes from here has a weather of its own: servers that talk to each other, beside their visitors.
+pub const AMONG: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+
 pub struct Line {
     pub port: u16,
     weather: watch::Sender<Weather>,
+    among: watch::Sender<Weather>,
     aim: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
@@ -49,13 +55,14 @@ impl Line {
     pub async fn at(port: u16, targets: Vec<u16>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let (weather, seen) = watch::channel(Weather::Fair);
+        let (among, felt) = watch::channel(Weather::Fair);
         let aim = Arc::new(AtomicUsize::new(IN_TURN));
         let aimed = Arc::clone(&aim);
         let task = tokio::spawn(async move {
             let mut turn = 0;
             loop {
-                let Ok((here, _)) = listener.accept().await else { continue };
-                let weather = seen.clone();
+                let Ok((here, from)) = listener.accept().await else { continue };
+                let weather = if from.ip() == AMONG { felt.clone() } else { seen.clone() };
                 let number = match aimed.load(Ordering::SeqCst) {
                     IN_TURN => turn,
                     number => number,
@@ -65,11 +72,16 @@ impl Line {
                 tokio::spawn(join(here, target, weather));
             }
         });
-        Self { port, weather, aim, task }
+        Self { port, weather, among, aim, task }
     }
 
     pub fn is(&self, weather: Weather) {
         self.weather.send_replace(weather);
+    }
+
+    /// For those who come from [`AMONG`].
+    pub fn is_among(&self, weather: Weather) {
+        self.among.send_replace(weather);
     }
 
     /// New connections go to this one.
@@ -82,6 +94,7 @@ impl Drop for Line {
     fn drop(&mut self) {
         self.task.abort();
         self.weather.send_replace(Weather::Cut);
+        self.among.send_replace(Weather::Cut);
     }
 }
 

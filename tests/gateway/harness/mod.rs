@@ -20,6 +20,8 @@ pub mod promises;
 pub mod proxies;
 pub mod raw;
 pub mod recorder;
+pub mod relay;
+pub mod sentinels;
 pub mod several;
 pub mod smtp;
 pub mod stage;

@@ -107,9 +107,13 @@ pub struct Plan<'a> {
     pub machines: usize,
     /// Where machines find Redis, by number; each its own port, or all the same.
     pub redis: &'a dyn Fn(usize) -> u16,
+    /// What `[store]` says in place of that; empty: nothing else.
+    pub store: &'a str,
     pub upstream: &'a str,
     /// `[limits]` and whatever else follows.
     pub more: &'a str,
+    /// More apps of the site.
+    pub apps: &'a str,
     /// `mail.url` of a machine; empty: the common folder.
     pub mail: &'a dyn Fn(usize) -> String,
     /// Whether to wait until each is ready.
@@ -126,8 +130,10 @@ impl<'a> Plan<'a> {
         Self {
             machines: 2,
             redis,
+            store: "",
             upstream,
             more: NO_LIMITS,
+            apps: "",
             mail: &|_| String::new(),
             wait: true,
             timeout: "10s",
@@ -166,6 +172,8 @@ impl Several {
         for (number, place) in places.into_iter().enumerate() {
             let folder = format!("folder:{}", mail.path().display());
             let url = Some((plan.mail)(number)).filter(|url| !url.is_empty()).unwrap_or(folder);
+            let single = format!("url = \"redis://127.0.0.1:{}\"", (plan.redis)(number));
+            let store = if plan.store.is_empty() { single.as_str() } else { plan.store };
             let config = format!(
                 r#"
 {trusted}
@@ -175,7 +183,7 @@ secret = "c2V2ZXJhbCBtYWNoaW5lcyBzaGFyZSBvbmUgc2VjcmV0ISEh"
 drain = "2s"
 [store]
 kind = "redis"
-url = "redis://127.0.0.1:{redis}"
+{store}
 timeout = "{timeout}"
 [mail]
 from = "Example <login@example.com>"
@@ -195,8 +203,9 @@ upstream = "{upstream}"
 [[site.app.route]]
 path = "/open/"
 access = "public"
+{apps}
 "#,
-                redis = (plan.redis)(number),
+                apps = plan.apps,
                 more = plan.more,
                 timeout = plan.timeout,
                 upstream = plan.upstream,

@@ -190,6 +190,25 @@ async fn a_master_that_has_just_lost_its_replicas_lets_nobody_in_without_them() 
 }
 
 #[tokio::test]
+async fn a_replica_that_has_just_come_is_asked_from_then_on() {
+    let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
+    let of = settings(&format!("redis://127.0.0.1:{}", master.port));
+    let bench = bench(RedisSettings { timeout: Duration::from_secs(3), ..of });
+    // Nobody is there to confirm, as with a master that has just been made one.
+    bench.signed_in(1).await;
+    let mut replica = Server::on_port(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    wait_for("the replica", || is_followed(master.port, replica.port));
+    bench.signed_in(2).await;
+    bench.store.put_link(bench.link(3), None).await.unwrap();
+    replica.signal("KILL");
+    wait_for("the master to miss it", || {
+        cli(master.port, &["info", "replication"]).contains("connected_slaves:0")
+    });
+    let refused = bench.store.redeem([3; 32], bench.redeemer(3)).await;
+    assert!(matches!(&refused, Err(StoreError::Away(why)) if why.contains("replica")), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_node_of_a_cluster_dies_and_its_replica_goes_on() {
     let mut cluster = Cluster::start();
     let of = RedisSettings { timeout: Duration::from_secs(1), ..settings(&cluster.url()) };

@@ -5,9 +5,12 @@ mod harness;
 mod heal;
 mod kinds;
 mod letters;
+mod line;
 mod moves;
 mod queue;
+mod replicas;
 mod turns;
+mod walks;
 
 use self::harness::Server;
 use crate::store::contract::{self, every_case};
