@@ -76,6 +76,9 @@ async fn while_the_token_service_is_away_nobody_new_comes_in_and_who_is_in_goes_
     let page = other.post_form(&gateway.url("/.linkgate/login"), &fields).await.expect(503);
     assert!(!page.header("retry-after").is_empty(), "it says when to try again");
     assert!(page.text().contains("<h1>"), "a page, not a bare line: {}", page.text());
+    // And it says so to a stranger: who may come in must not show.
+    let strange = [("email", "mallory@elsewhere.test"), ("return_to", "/")];
+    Browser::new().post_form(&gateway.url("/.linkgate/login"), &strange).await.expect(503);
     bob.follow(&letter.link).await.expect(503);
     alice.visit(&gateway.url("/")).await.expect(200);
 

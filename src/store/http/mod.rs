@@ -31,12 +31,13 @@ use self::worker::{QUEUE, Worker};
 use super::sqlite::{Objection, Sqlite};
 use super::transfer::{Census, Delivery, Moved};
 use super::{
-    CodeRedeemed, HttpSettings, LinkRecord, LinkState, NewLetter, NewLink, Redeemed, Redeemer, StoreError,
-    Swept, Which,
+    CodeRedeemed, HttpSettings, LinkRecord, LinkState, NewLetter, NewLink, Redeemed, Redeemer, SessionRecord,
+    StoreError, Swept, Which,
 };
 use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::identity::KeyEpoch;
+use crate::identity::SessionId;
 use crate::random::Random;
 
 /// How much longer than the service we wait for our own thread, so that it can say what went wrong.
@@ -135,6 +136,16 @@ impl Http {
         self.ask(|answer| Ask::Put { link, letter, answer }).await
     }
 
+    /// The service reads and writes as for a link, but what it holds already.
+    pub(super) async fn pretend_link(
+        &self,
+        link: NewLink,
+        letter: Option<NewLetter>,
+    ) -> Result<(), StoreError> {
+        self.ask(|answer| Ask::Pretend { answer }).await?;
+        self.sqlite.pretend_link(link, letter).await
+    }
+
     /// Commits in the ledger; nobody is let in before the service has heard of it. What the ledger refuses is refused
     /// without asking anybody.
     pub(super) async fn redeem(&self, token_hash: [u8; 32], by: Redeemer) -> Result<Redeemed, StoreError> {
@@ -156,6 +167,16 @@ impl Http {
     ) -> Result<CodeRedeemed, StoreError> {
         let site = site.to_owned();
         self.ask(|answer| Ask::Code { site, nonce_hash, code_tag, by, answer }).await
+    }
+
+    /// A redemption that the service is just being told of comes first: should it not be heard, its session has ended.
+    pub(super) async fn resume(
+        &self,
+        token_hash: [u8; 32],
+        id: SessionId,
+    ) -> Result<Option<SessionRecord>, StoreError> {
+        self.settle().await?;
+        self.sqlite.resume(token_hash, id).await
     }
 
     /// Commits in the ledger, where it is in force at once; the service is told, and told again if need be.

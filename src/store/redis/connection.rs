@@ -55,6 +55,23 @@ impl Ask {
         Self { key: key.to_owned(), calls: vec![Call::Plain(command)] }
     }
 
+    /// As many writes on the same server, by the same scripts, of which nothing stays.
+    pub(super) fn pretended(self) -> Self {
+        let key = format!("{}:nothing", self.key);
+        let pretended = |call| match call {
+            Call::Script { script, .. } => {
+                Call::Script { script, keys: vec![key.clone()], arguments: vec![b"nothing".to_vec()] }
+            }
+            Call::Plain(_) => {
+                let mut command = ::redis::cmd("SET");
+                command.arg(&key).arg("").arg("PX").arg(1);
+                Call::Plain(command)
+            }
+        };
+        let calls = self.calls.into_iter().map(pretended).collect();
+        Self { key, calls }
+    }
+
     /// Its commands as they are sent.
     pub(super) fn packed(&self) -> Vec<Vec<u8>> {
         self.calls.iter().map(|call| call.command(false).get_packed_command()).collect()

@@ -16,14 +16,16 @@ use crate::store::StoreError;
 impl Connection {
     /// Asks the server of one key, and has its replicas confirm before it counts. `false`: done, but not confirmed in
     /// time, so that it may be lost with its server.
-    pub(super) async fn ask_surely(&self, ask: &Ask) -> Result<(Vec<Value>, bool), StoreError> {
+    pub(super) async fn ask_surely(&self, lane: Lane, ask: &Ask) -> Result<(Vec<Value>, bool), StoreError> {
         let (deadline, trouble) = (Instant::now() + self.timeout, Trouble::default());
-        let answer = timeout_at(deadline.into(), Box::pin(self.sure_attempts(ask, deadline, &trouble))).await;
+        let attempts = Box::pin(self.sure_attempts(lane, ask, deadline, &trouble));
+        let answer = timeout_at(deadline.into(), attempts).await;
         answer.unwrap_or_else(|_| Err(trouble.late(self.timeout)))
     }
 
     async fn sure_attempts(
         &self,
+        lane: Lane,
         ask: &Ask,
         deadline: Instant,
         trouble: &Trouble,
@@ -43,7 +45,7 @@ impl Connection {
                     continue;
                 }
             };
-            let (own, sure) = match self.send_surely(&server, ask, &turn, deadline).await {
+            let (own, sure) = match self.send_surely(&server, lane, ask, &turn, deadline).await {
                 Ok(outcome) => outcome,
                 Err(failure) => {
                     self.lost(&server);
@@ -74,6 +76,7 @@ impl Connection {
     async fn send_surely(
         &self,
         server: &Shared,
+        lane: Lane,
         ask: &Ask,
         turn: &Turn,
         deadline: Instant,
@@ -98,7 +101,7 @@ impl Connection {
                 pipeline.add_command(::redis::cmd("ROLE"));
             }
         }
-        let (mut values, number) = server.send(&self.entry, Lane::Sure, &pipeline, deadline, None).await?;
+        let (mut values, number) = server.send(&self.entry, lane, &pipeline, deadline, None).await?;
         let after = values.split_off(commands.min(values.len()));
         let mut own = values;
         if matches!(turn.to, Some((_, true))) {
@@ -121,7 +124,7 @@ impl Connection {
                     server.saw_replicas();
                     let mut wait = Pipeline::new();
                     wait.add_command(self.wait(1, deadline));
-                    let heard = server.send(&self.entry, Lane::Sure, &wait, deadline, Some(number)).await?;
+                    let heard = server.send(&self.entry, lane, &wait, deadline, Some(number)).await?;
                     matches!(heard.0.first(), Some(Value::Int(got)) if *got >= 1)
                 }
             },

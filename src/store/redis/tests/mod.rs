@@ -5,12 +5,14 @@ mod certificates;
 mod harness;
 mod heal;
 mod kinds;
+mod letters;
 mod line;
 mod lost;
 mod moves;
 mod news;
 mod queue;
 mod replicas;
+mod turns;
 mod walks;
 
 use self::harness::Server;
