@@ -31,6 +31,7 @@ pub async fn run(loaded: &Loaded, asked: &Key) -> Result<(), Failure> {
     let epoch = bench.store.rotate_keys(*at_once, until).await?;
     let what = if *at_once { "key.replaced" } else { "key.rotated" };
     bench.note(what, "", None, epoch.id.clone()).await?;
+    bench.store.confirmed().await?;
     if *at_once {
         return output::line(&format!("{}: every session and every link has ended", epoch.id));
     }

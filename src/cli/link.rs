@@ -42,6 +42,7 @@ pub async fn run(loaded: &Loaded, asked: Link) -> Result<(), Failure> {
             let (site, email, detail) = workbench::said(&which);
             let count = bench.store.revoke_links(which).await?;
             bench.note("link.revoked", &site, email.as_ref(), detail).await?;
+            bench.store.confirmed().await?;
             output::line(&format!("{count} revoked"))
         }
     }

@@ -115,6 +115,7 @@ pub async fn import(loaded: &Loaded, file: &Path, other_secret: bool) -> Result<
         (Ok(_), Err(failure)) => return Err(failure.into()),
     };
     bench.note("store.imported", "", None, census.to_string()).await?;
+    bench.store.confirmed().await?;
     output::line(&format!("imported: {census}"))
 }
 

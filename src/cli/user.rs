@@ -32,6 +32,7 @@ pub async fn run(loaded: &Loaded, asked: User) -> Result<(), Failure> {
             if site.identity(&email, None, bench.clock.now()).is_some_and(|who| site.may_sign_in(&who)) {
                 output::remark(&format!("{email} may still sign in: the file's allow lists this person"))?;
             }
+            bench.store.confirmed().await?;
             output::line("removed, sessions ended")
         }
     }
@@ -59,6 +60,7 @@ async fn put(loaded: &Loaded, person: Person, new: bool) -> Result<(), Failure> 
     let what = if new { "user.added" } else { "user.changed" };
     bench.note(what, name, Some(&email), String::new()).await?;
     remark_on(site, &email, &profile, &bench)?;
+    bench.store.confirmed().await?;
     output::line(if new { "added" } else { "changed" })
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::reader::Reader;
 use super::values;
+use crate::identity::LONGEST_SESSION;
 use crate::login::AskLimits;
 use crate::login::LinkSettings;
 use crate::login::OtherBrowser;
@@ -42,7 +43,7 @@ pub fn link(reader: &Reader<'_>) -> LinkSettings {
 
 /// `[session]`.
 pub fn session(reader: &Reader<'_>) -> SessionSettings {
-    let lifetime = reader.duration("lifetime", 30 * DAY, MINUTE, 3_650 * DAY);
+    let lifetime = reader.duration("lifetime", 30 * DAY, MINUTE, LONGEST_SESSION);
     let idle = match reader.parse("idle", values::duration) {
         None => lifetime.min(7 * DAY),
         Some(None) => lifetime,

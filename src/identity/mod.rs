@@ -17,6 +17,6 @@ pub use cookie::CookieNames;
 pub use keyring::Keyring;
 pub use keys::{KeyEpoch, KeyError, Keys, MasterSecret, Purpose};
 pub use person::{Identity, Profile};
-pub use session::{SessionClaims, SessionId};
+pub use session::{LONGEST_SESSION, SessionClaims, SessionId};
 pub use standing::{Snapshot, Standing, StoredPerson, Unsaid};
 pub use token::{TokenError, TokenKind};

@@ -1,6 +1,7 @@
 //! What a session cookie says. Never asks whether the session was revoked: that is [`super::Standing`].
 
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 use crate::random::Random;
+
+/// The longest that a session lasts, whatever the configuration says: ten years.
+pub const LONGEST_SESSION: Duration = Duration::from_hours(3_650 * 24);
 
 /// The public name of a session: 16 random bytes. It lets nobody in without a signature.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -147,6 +147,18 @@ impl Store {
         }
     }
 
+    /// Waits until replicas have confirmed what this process took away, where they are to; some seconds at most. For
+    /// processes that end, and whose repetitions end with them. A file confirms with each commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Away`]: it is in force, but may be lost with its server; and the cure.
+    pub async fn confirmed(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Redis(redis) => redis.confirmed().await,
+            Backend::Sqlite(_) | Backend::Http(_) => Ok(()),
+        }
+    }
+
     /// Takes one from a bucket, if the quota has one left. SQLite: in memory, of this process alone. Redis: shared by
     /// all who use it.
     ///
@@ -260,6 +272,9 @@ verbs! { ledger:
     touch_session(id: SessionId, seen_at: Timestamp, idle_until: Timestamp) -> ();
     /// Ends sessions and says which. They stay in the snapshot's revoked list until their absolute end.
     revoke_sessions(which: Which) -> Vec<SessionId>;
+    /// Refuses a session that the store has no record of: it is in the snapshot's revoked list until then. False: there
+    /// is a record (see [`Store::revoke_sessions`]), or it is refused already.
+    refuse_session(id: SessionId, until: Timestamp) -> bool;
     /// Ends every session of a person, known or not, by raising the generation; says the new one.
     raise_generation(site: &str, email: &EmailAddress) -> u64;
 

@@ -41,6 +41,8 @@ mod several_machines_away;
 mod several_machines_balancer;
 mod several_machines_failover;
 mod several_machines_faults;
+mod several_machines_lost;
+mod several_machines_replica;
 mod sign_in;
 mod sign_out;
 mod slow;

@@ -2,6 +2,7 @@
 
 use crate::harness::app::App;
 use crate::harness::browser::Browser;
+use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 
 const ALICE: &str = "alice@example.com";
@@ -41,6 +42,31 @@ async fn a_session_of_one_site_never_serves_another() {
     let bearer = format!("Bearer {token}");
     let headers = [("authorization", bearer.as_str()), ("accept", "application/json")];
     assert_eq!(Browser::new().send("GET", &two(&gateway, "/"), &headers, Vec::new()).await.status, 401);
+}
+
+#[tokio::test]
+async fn who_is_put_out_of_one_site_is_not_put_out_of_another_and_links_stay_good() {
+    let app = App::start().await;
+    let gateway = start(&app).await;
+    let browser = Browser::new();
+    gateway.sign_in(&browser, ALICE, &gateway.url("/")).await;
+    gateway.sign_in(&browser, ALICE, &two(&gateway, "/")).await;
+    let made = ["link", "create", ALICE, "--site", "two", "--expires", "30m"];
+    gateway.run(&made).await;
+    let ended = gateway.run(&["session", "revoke", "--email", ALICE, "--site", "two"]).await;
+    assert_eq!(ended, "1 ended\n");
+    eventually("out of two", async || browser.visit(&two(&gateway, "/")).await.is_redirect().then_some(()))
+        .await;
+    browser.visit(&gateway.url("/")).await.expect(200);
+    let links = gateway.run(&["link", "list", "--state", "active", "--json"]).await;
+    let links: serde_json::Value = serde_json::from_str(&links).unwrap();
+    assert_eq!(links.as_array().unwrap().len(), 1);
+    // Without a site: of every site.
+    gateway.sign_in(&browser, ALICE, &two(&gateway, "/")).await;
+    assert_eq!(gateway.run(&["session", "revoke", "--email", ALICE]).await, "2 ended\n");
+    for url in [gateway.url("/"), two(&gateway, "/")] {
+        eventually("out", async || browser.visit(&url).await.is_redirect().then_some(())).await;
+    }
 }
 
 #[tokio::test]

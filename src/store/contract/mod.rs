@@ -45,6 +45,7 @@ macro_rules! every_case {
             people::a_person_comes_back_as_they_were_put_and_each_site_has_its_own,
             people::removal_and_switching_off_raise_the_generation_and_it_never_falls,
             people::a_revoked_session_is_remembered_until_its_absolute_end,
+            people::a_session_that_nobody_has_a_record_of_is_refused_by_its_id_until_it_must_have_ended,
             people::a_renewal_moves_the_idle_end_forward_only_and_wakes_nobody_up,
             people::what_one_process_changes_another_sees_by_the_version,
             people::a_key_rotation_keeps_the_old_epoch_until_its_end,

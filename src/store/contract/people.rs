@@ -75,6 +75,34 @@ pub(in crate::store) async fn a_revoked_session_is_remembered_until_its_absolute
     assert!(bench.store.snapshot().await.unwrap().revoked.is_empty());
 }
 
+pub(in crate::store) async fn a_session_that_nobody_has_a_record_of_is_refused_by_its_id_until_it_must_have_ended(
+    bench: Bench,
+) {
+    let (store, lost, until) = (&bench.store, session_id(77), bench.in_minutes(60));
+    let known = bench.signed_in(1).await;
+    let before = store.version().await.unwrap();
+    assert!(!store.refuse_session(known, until).await.unwrap(), "there is a record");
+    assert_eq!(store.version().await.unwrap(), before);
+    assert!(store.refuse_session(lost, until).await.unwrap());
+    assert_ne!(bench.another().version().await.unwrap(), before, "a gateway that runs sees it");
+    assert_eq!(store.snapshot().await.unwrap().revoked, [(lost, until)]);
+    let refused = store.version().await.unwrap();
+    assert!(!store.refuse_session(lost, until).await.unwrap(), "refused already");
+    assert_eq!(store.version().await.unwrap(), refused);
+    // It is in no list, because nobody knows whose it is; and with the others it cannot be ended.
+    assert!(store.session(lost).await.unwrap().is_none());
+    let listed = store.list_sessions(SessionFilter::default()).await.unwrap();
+    assert_eq!(listed.into_iter().map(|s| s.id).collect::<Vec<_>>(), [known]);
+    assert_eq!(store.revoke_sessions(Which::All(None)).await.unwrap(), [known]);
+    bench.minutes(60);
+    store.sweep().await.unwrap();
+    assert_eq!(store.snapshot().await.unwrap().revoked.len(), 2);
+    bench.minutes(1);
+    store.sweep().await.unwrap();
+    let revoked = store.snapshot().await.unwrap().revoked;
+    assert_eq!(revoked.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), [known]);
+}
+
 pub(in crate::store) async fn a_renewal_moves_the_idle_end_forward_only_and_wakes_nobody_up(bench: Bench) {
     let session = bench.signed_in(1).await;
     let before = bench.store.version().await.unwrap();

@@ -70,6 +70,7 @@ async fn lived_in(bench: &Bench) {
     bench.signed_in(1).await;
     let ended = bench.signed_in(2).await;
     store.revoke_sessions(Which::Ids(vec![ended.to_string()])).await.unwrap();
+    store.refuse_session(session_id(77), bench.in_minutes(60)).await.unwrap();
     store.put_link(bench.link_with_code(3, 7), Some(bench.letter("letter"))).await.unwrap();
     let code = store.redeem_code("wiki", [100; 32], [9; 32], bench.redeemer(9)).await.unwrap();
     assert_eq!(code, CodeRedeemed::Wrong { left: 4 });
@@ -91,7 +92,10 @@ async fn lived_in(bench: &Bench) {
 
 /// Both say the same to whoever asks.
 async fn the_same(one: &Store, other: &Store) {
-    let (was, is) = (one.snapshot().await.unwrap(), other.snapshot().await.unwrap());
+    let (mut was, mut is) = (one.snapshot().await.unwrap(), other.snapshot().await.unwrap());
+    was.revoked.sort();
+    is.revoked.sort();
+    assert_eq!(is.revoked.len(), 2, "one that was revoked, one that is refused");
     assert_eq!((is.people, is.revoked, is.epochs), (was.people, was.revoked, was.epochs));
     let links = LinkFilter::default;
     assert_eq!(other.list_links(links()).await.unwrap(), one.list_links(links()).await.unwrap());
@@ -120,7 +124,10 @@ pub(in crate::store) async fn what_comes_out_of_a_store_goes_into_another_and_co
     reading.line(last_line(&census).unwrap().trim_ascii_end()).unwrap();
     assert_eq!(reading.finish().unwrap().1, census);
     assert_eq!(read, moved);
-    assert_eq!(census, Census { epochs: 2, people: 2, sessions: 2, links: 5, code_failures: 1, audit: 1 });
+    assert_eq!(
+        census,
+        Census { epochs: 2, people: 2, sessions: 2, refused: 1, links: 5, code_failures: 1, audit: 1 }
+    );
 
     let before = bench.store.version().await.unwrap();
     assert_eq!(into(&bench.store, read, true).await.unwrap(), census);

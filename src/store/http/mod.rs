@@ -252,6 +252,7 @@ impl Http {
             Moved::Epoch(_)
             | Moved::Person(_)
             | Moved::Session(_)
+            | Moved::Refused(_)
             | Moved::CodeFailure(_)
             | Moved::Audit(_) => None,
         });

@@ -71,7 +71,14 @@ impl Address {
                 if name.is_empty() {
                     return Err(bad("the name of the master is missing: redis+sentinel://host,host/name"));
                 }
-                Topology::Sentinel { sentinels: places(SENTINEL_PORT)?, name: name.to_owned() }
+                let mut sentinels: Vec<Place> = Vec::new();
+                for sentinel in places(SENTINEL_PORT)? {
+                    // Each has one voice.
+                    if !sentinels.contains(&sentinel) {
+                        sentinels.push(sentinel);
+                    }
+                }
+                Topology::Sentinel { sentinels, name: name.to_owned() }
             }
             "+cluster" if path.is_empty() => Topology::Cluster(places(PORT)?),
             "+cluster" => return Err(bad("a Cluster has one database only: leave the number out")),

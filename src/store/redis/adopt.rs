@@ -18,7 +18,9 @@ use super::sessions;
 use super::values;
 use super::walk;
 use crate::clock::Timestamp;
-use crate::store::transfer::{Census, Delivery, Moved, MovedCodeFailure, MovedEpoch, MovedSession};
+use crate::store::transfer::{
+    Census, Delivery, Moved, MovedCodeFailure, MovedEpoch, MovedRefused, MovedSession,
+};
 use crate::store::{LinkRecord, MadeBy, StoreError};
 
 const DAY: Duration = Duration::from_hours(24);
@@ -114,6 +116,7 @@ impl Redis {
             sessions: sum(2 + usize::from(SHARDS)),
             people: u64::try_from(self.people().await?.len()).unwrap_or(u64::MAX),
             code_failures: 0,
+            refused: 0,
         })
     }
 
@@ -178,6 +181,9 @@ impl Redis {
                     asks.push(staged("ZADD", "revoked", &[bytes(session.ends_at.millis()), member]));
                 }
                 asks
+            }
+            Moved::Refused(MovedRefused { id, ends_at }) => {
+                vec![staged("ZADD", "revoked", &[bytes(ends_at.millis()), id.bytes().to_vec()])]
             }
             Moved::Link(link) => {
                 let (link, code_tag) = link.into_link();

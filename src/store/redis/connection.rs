@@ -10,10 +10,13 @@ use ::redis::{Cmd, Pipeline, ServerErrorKind, Value};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout_at};
 
-use super::address::{Address, Place, Topology, tcp};
+use super::address::{Address, Place, Topology};
 use super::script::Script;
-use super::server::{Entry, Failure, Lane, Shared};
+use super::sentinels::Master;
+use super::server::{Entry, Lane, Shared};
+use super::slots;
 use super::slots::SlotMap;
+use super::trouble::{Failure, Trouble};
 use super::values;
 use crate::store::Replicas;
 use crate::store::StoreError;
@@ -51,6 +54,11 @@ impl Ask {
     pub(super) fn one(key: &str, command: Cmd) -> Self {
         Self { key: key.to_owned(), calls: vec![Call::Plain(command)] }
     }
+
+    /// Its commands as they are sent.
+    pub(super) fn packed(&self) -> Vec<Vec<u8>> {
+        self.calls.iter().map(|call| call.command(false).get_packed_command()).collect()
+    }
 }
 
 /// The servers. Cheap to share.
@@ -62,13 +70,27 @@ pub(super) struct Connection {
     pub(super) replicas: Replicas,
     pub(super) servers: Mutex<HashMap<Place, Shared>>,
     /// Sentinel: who is the master now. Cluster: nobody is.
-    pub(super) master: Mutex<Option<Place>>,
+    pub(super) master: Mutex<Option<Master>>,
     pub(super) slots: RwLock<Option<Arc<SlotMap>>>,
-    /// One learns the map, the others wait for it.
+    /// One learns the map or the master, the others wait for it.
     pub(super) learning: tokio::sync::Mutex<()>,
     /// Another node is asked first each time: one that is cut off may believe an old map.
     pub(super) asked: AtomicUsize,
 }
+
+/// Who answered: a server, and which of the connections to it, one after the other. The same connection is the same
+/// process, so that what it said before still means something to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Origin {
+    place: Place,
+    connection: u64,
+}
+
+/// An answer to each command of one question, and from where.
+type Answer = (Vec<Value>, Origin);
+
+/// What was sent: to whom, which of the questions, and what came back on which connection.
+type Outcome = (Shared, Vec<usize>, Result<(Vec<Value>, u64), Failure>);
 
 /// What has to be asked again, and how.
 #[derive(Clone, Debug, Default)]
@@ -109,15 +131,20 @@ impl Connection {
         self.timeout
     }
 
+    pub(super) const fn is_cluster(&self) -> bool {
+        matches!(self.topology, Topology::Cluster(_))
+    }
+
     pub(super) fn entry(&self) -> &Entry {
         &self.entry
     }
 
     /// Where the server of a key is.
     pub(super) async fn place_of(&self, key: &str) -> Result<Place, StoreError> {
-        let deadline = Instant::now() + self.timeout;
-        let server = timeout_at(deadline.into(), self.server_of(key, deadline)).await;
-        server.unwrap_or_else(|_| Err(self.late())).map(|server| server.place.clone())
+        let (deadline, trouble) = (Instant::now() + self.timeout, Trouble::default());
+        let server = timeout_at(deadline.into(), self.server_of(key, deadline, &trouble)).await;
+        let server = server.unwrap_or(Err(Failure::Late));
+        server.map(|server| server.place.clone()).map_err(|failure| trouble.told(failure, self.timeout))
     }
 
     pub(super) fn home(&self) -> &tokio::runtime::Handle {
@@ -132,13 +159,23 @@ impl Connection {
     /// Asks many things at once: one journey to each server. Answers come in the order of the questions; an error of
     /// one command is the error of all.
     pub(super) async fn ask_all(&self, asks: Vec<Ask>) -> Result<Vec<Vec<Value>>, StoreError> {
-        let deadline = Instant::now() + self.timeout;
-        let answer = timeout_at(deadline.into(), Box::pin(self.attempts(&asks, deadline))).await;
-        answer.unwrap_or_else(|_| Err(self.late()))
+        Ok(self.ask_all_from(asks).await?.into_iter().map(|(values, _)| values).collect())
     }
 
-    async fn attempts(&self, asks: &[Ask], deadline: Instant) -> Result<Vec<Vec<Value>>, StoreError> {
-        let mut answers: Vec<Option<Vec<Value>>> = asks.iter().map(|_| None).collect();
+    /// The same, and says of each answer where it comes from.
+    pub(super) async fn ask_all_from(&self, asks: Vec<Ask>) -> Result<Vec<Answer>, StoreError> {
+        let (deadline, trouble) = (Instant::now() + self.timeout, Trouble::default());
+        let answer = timeout_at(deadline.into(), Box::pin(self.attempts(&asks, deadline, &trouble))).await;
+        answer.unwrap_or_else(|_| Err(trouble.late(self.timeout)))
+    }
+
+    async fn attempts(
+        &self,
+        asks: &[Ask],
+        deadline: Instant,
+        trouble: &Trouble,
+    ) -> Result<Vec<Answer>, StoreError> {
+        let mut answers: Vec<Option<Answer>> = asks.iter().map(|_| None).collect();
         let mut turns: Vec<Turn> = asks.iter().map(|_| Turn::default()).collect();
         let mut broken = 0;
         loop {
@@ -147,26 +184,26 @@ impl Connection {
             if open.is_empty() {
                 return Ok(answers.into_iter().flatten().collect());
             }
-            let (groups, mut pause) = match self.groups(asks, &turns, &open, deadline).await {
+            let (groups, mut pause) = match self.groups(asks, &turns, &open, deadline, trouble).await {
                 Ok(groups) => (groups, false),
-                Err(error) => {
-                    broken += 1;
-                    self.give_up(broken, error)?;
+                Err(failure) => {
+                    self.give_up(&mut broken, failure, trouble)?;
                     (Vec::new(), true)
                 }
             };
             for (server, members, outcome) in self.send_groups(groups, asks, &turns, deadline).await {
-                let mut values = match outcome {
-                    Ok(values) => values.into_iter(),
-                    Err(Failure::Late) => {
+                let (mut values, connection) = match outcome {
+                    Ok((values, connection)) => (values.into_iter(), connection),
+                    Err(failure) => {
                         self.lost(&server);
-                        return Err(self.late());
-                    }
-                    Err(Failure::Broken(error)) => {
-                        self.lost(&server);
-                        broken += 1;
-                        self.give_up(broken, away(&error.to_string()))?;
+                        self.give_up(&mut broken, failure, trouble)?;
                         pause |= broken > 1;
+                        // Who was said to have it now is gone as well.
+                        for at in members {
+                            if let Some(turn) = turns.get_mut(at) {
+                                turn.to = None;
+                            }
+                        }
                         continue;
                     }
                 };
@@ -181,10 +218,10 @@ impl Connection {
                         own.extend(values.next());
                     }
                     turn.to = None;
-                    match self.next(&own)? {
+                    match self.next(&own, &server.place, trouble)? {
                         Next::Done => {
                             if let Some(answer) = answers.get_mut(at) {
-                                *answer = Some(own);
+                                *answer = Some((own, Origin { place: server.place.clone(), connection }));
                             }
                         }
                         Next::InFull => turn.in_full = true,
@@ -207,21 +244,32 @@ impl Connection {
         }
     }
 
-    /// What follows from the errors among the answers to one question.
-    pub(super) fn next(&self, values: &[Value]) -> Result<Next, StoreError> {
+    /// What follows from the errors among the answers of the server at `asked` to one question.
+    pub(super) fn next(
+        &self,
+        values: &[Value],
+        asked: &Place,
+        trouble: &Trouble,
+    ) -> Result<Next, StoreError> {
         let error = values.iter().find_map(|value| match value {
             Value::ServerError(error) => Some(error),
             _ => None,
         });
         let Some(error) = error else { return Ok(Next::Done) };
-        let place = || {
-            let node = error.details()?.rsplit_once(' ')?.1;
-            tcp(node, 0).ok()
-        };
         let cluster = matches!(self.topology, Topology::Cluster(_));
+        let place = || error.details().and_then(|text| slots::sent_to(text, asked));
+        if error.kind() != Some(ServerErrorKind::NoScript) {
+            trouble.is(format!("{asked}: {} {}", error.code(), error.details().unwrap_or_default()));
+        }
         Ok(match error.kind() {
             Some(ServerErrorKind::NoScript) => Next::InFull,
-            Some(ServerErrorKind::Moved) if cluster => place().map_or(Next::Pause, Next::Moved),
+            Some(ServerErrorKind::Moved) if cluster => match place() {
+                Some(place) => Next::Moved(place),
+                None => {
+                    self.forget_slots();
+                    Next::Pause
+                }
+            },
             Some(ServerErrorKind::Ask) if cluster => place().map_or(Next::Pause, Next::Moving),
             Some(ServerErrorKind::Moved | ServerErrorKind::Ask) => {
                 return Err(StoreError::Away(
@@ -247,13 +295,14 @@ impl Connection {
         turns: &[Turn],
         open: &[usize],
         deadline: Instant,
-    ) -> Result<Vec<(Shared, Vec<usize>)>, StoreError> {
+        trouble: &Trouble,
+    ) -> Result<Vec<(Shared, Vec<usize>)>, Failure> {
         let mut groups: Vec<(Shared, Vec<usize>)> = Vec::new();
         for at in open {
             let (Some(ask), Some(turn)) = (asks.get(*at), turns.get(*at)) else { continue };
             let server = match &turn.to {
                 Some((place, _)) => self.server(place),
-                None => self.server_of(&ask.key, deadline).await?,
+                None => self.server_of(&ask.key, deadline, trouble).await?,
             };
             match groups.iter_mut().find(|(known, _)| Arc::ptr_eq(known, &server)) {
                 Some((_, members)) => members.push(*at),
@@ -269,7 +318,7 @@ impl Connection {
         asks: &[Ask],
         turns: &[Turn],
         deadline: Instant,
-    ) -> Vec<(Shared, Vec<usize>, Result<Vec<Value>, Failure>)> {
+    ) -> Vec<Outcome> {
         let mut tasks = JoinSet::new();
         let alone = groups.len() == 1;
         let mut outcomes = Vec::with_capacity(groups.len());
@@ -281,7 +330,7 @@ impl Connection {
             let entry = self.entry.clone();
             let send = async move {
                 let outcome = server.send(&entry, Lane::Swift, &pipeline, deadline, None).await;
-                (server, members, outcome.map(|(values, _)| values))
+                (server, members, outcome)
             };
             if alone {
                 outcomes.push(send.await);
@@ -296,13 +345,21 @@ impl Connection {
     }
 
     /// Whether to try again: one server that is gone is gone, others may be replaced while we wait.
-    pub(super) fn give_up(&self, broken: u32, error: StoreError) -> Result<(), StoreError> {
+    pub(super) fn give_up(
+        &self,
+        broken: &mut u32,
+        failure: Failure,
+        trouble: &Trouble,
+    ) -> Result<(), StoreError> {
+        *broken += 1;
         let once = matches!(self.topology, Topology::Single(_));
-        if once && broken >= ATTEMPTS { Err(error) } else { Ok(()) }
-    }
-
-    pub(super) fn late(&self) -> StoreError {
-        away(&format!("no answer within {:?}", self.timeout))
+        match failure {
+            Failure::Broken(why) if !once || *broken < ATTEMPTS => {
+                trouble.is(why);
+                Ok(())
+            }
+            failure => Err(trouble.told(failure, self.timeout)),
+        }
     }
 }
 
@@ -313,8 +370,4 @@ pub(super) fn add(pipeline: &mut Pipeline, ask: &Ask, turn: &Turn) {
         }
         pipeline.add_command(call.command(turn.in_full));
     }
-}
-
-pub(super) fn away(why: &str) -> StoreError {
-    StoreError::Away(format!("Redis: {why}"))
 }

@@ -9,39 +9,41 @@ use ::redis::{Cmd, Pipeline, Value};
 use tokio::time::timeout_at;
 
 use super::address::{Place, Topology};
-use super::connection::{Connection, away};
-use super::server::{Entry, Failure, Lane, Server, Shared};
+use super::connection::Connection;
+use super::server::{Lane, Server, Shared};
 use super::slots::{SlotMap, slot};
+use super::trouble::{Failure, Trouble};
 use super::values;
 use crate::store::StoreError;
 
-/// How long one sentinel or node may think before the next is asked.
+/// How long one node may think before the next is asked.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Connection {
-    pub(super) async fn server_of(&self, key: &str, deadline: Instant) -> Result<Shared, StoreError> {
+    pub(super) async fn server_of(
+        &self,
+        key: &str,
+        deadline: Instant,
+        trouble: &Trouble,
+    ) -> Result<Shared, Failure> {
         match &self.topology {
             Topology::Single(place) => Ok(self.server(place)),
             Topology::Sentinel { sentinels, name } => {
-                let known = self.master.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let place = match known {
-                    Some(place) => place,
-                    None => self.find_master(sentinels, name, deadline).await?,
-                };
-                Ok(self.server(&place))
+                Ok(self.server(&self.master_now(sentinels, name, deadline, trouble).await?))
             }
             Topology::Cluster(seeds) => {
                 let slot = slot(key.as_bytes());
                 if let Some(place) = self.slots().and_then(|slots| slots.place(slot).cloned()) {
                     return Ok(self.server(&place));
                 }
-                let slots = self.learn_slots(seeds, deadline).await?;
-                let place = slots.place(slot).ok_or_else(|| {
-                    StoreError::Away(
-                        "no server of the Redis Cluster holds this part; see `CLUSTER INFO`".to_owned(),
-                    )
-                })?;
-                Ok(self.server(place))
+                let slots = self.learn_slots(seeds, deadline, trouble).await?;
+                if let Some(place) = slots.place(slot) {
+                    return Ok(self.server(place));
+                }
+                // Who was asked may be behind the others.
+                self.forget_slots();
+                let why = "no server of the Redis Cluster holds this part; see `CLUSTER INFO`";
+                Err(Failure::Broken(why.to_owned()))
             }
         }
     }
@@ -65,80 +67,20 @@ impl Connection {
             Topology::Single(_) => {}
             Topology::Sentinel { .. } => {
                 server.forget();
-                *self.master.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                self.set_master(None);
             }
             Topology::Cluster(_) => self.forget_slots(),
         }
     }
 
-    async fn find_master(
+    async fn learn_slots(
         &self,
-        sentinels: &[Place],
-        name: &str,
+        seeds: &[Place],
         deadline: Instant,
-    ) -> Result<Place, StoreError> {
-        let mut why = "no sentinel answers".to_owned();
-        for sentinel in sentinels {
-            let until = deadline.min(Instant::now() + PATIENCE);
-            match self.ask_sentinel(sentinel, name, until).await {
-                Ok(Some(place)) => match self.is_master(&place, until.max(Instant::now() + PATIENCE)).await {
-                    Ok(true) => {
-                        *self.master.lock().unwrap_or_else(PoisonError::into_inner) = Some(place.clone());
-                        return Ok(place);
-                    }
-                    Ok(false) => why = format!("{place}, named by the sentinel {sentinel}, is no master yet"),
-                    Err(_) => why = format!("{place}, named by the sentinel {sentinel}, does not answer"),
-                },
-                Ok(None) => why = format!("the sentinel {sentinel} knows no master called {name:?}"),
-                Err(Failure::Late) => why = format!("the sentinel {sentinel} does not answer"),
-                Err(Failure::Broken(error)) => why = format!("the sentinel {sentinel}: {error}"),
-            }
-        }
-        Err(away(&why))
-    }
-
-    async fn ask_sentinel(
-        &self,
-        sentinel: &Place,
-        name: &str,
-        until: Instant,
-    ) -> Result<Option<Place>, Failure> {
-        let mut question = Pipeline::new();
-        question.cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name);
-        // Sentinels have no databases, and often other passwords, or none.
-        let mut entry = Entry { database: 0, password: None, ..self.entry.clone() };
-        let mut answer = self.server(sentinel).send(&entry, Lane::Swift, &question, until, None).await;
-        let closed = |values: &[Value]| values.iter().any(|value| matches!(value, Value::ServerError(_)));
-        if self.entry.password.is_some() && answer.as_ref().is_ok_and(|(values, _)| closed(values)) {
-            entry.password.clone_from(&self.entry.password);
-            let server = Server::new(sentinel.clone());
-            answer = server.send(&entry, Lane::Swift, &question, until, None).await;
-        }
-        let (values, _) = answer?;
-        let parts = values.into_iter().next().map(values::list).and_then(Result::ok).unwrap_or_default();
-        let mut texts = parts.into_iter().map(values::text).filter_map(Result::ok);
-        let (Some(host), Some(port)) = (texts.next(), texts.next()) else { return Ok(None) };
-        Ok(port.parse().ok().map(|port| Place::Tcp(host, port)))
-    }
-
-    async fn is_master(&self, place: &Place, until: Instant) -> Result<bool, Failure> {
-        let mut question = Pipeline::new();
-        question.cmd("ROLE");
-        let server = self.server(place);
-        let (values, _) = server.send(&self.entry, Lane::Swift, &question, until, None).await?;
-        match values.into_iter().next() {
-            Some(Value::Array(parts)) => {
-                let role = parts.into_iter().next().map(values::text).and_then(Result::ok);
-                Ok(role.as_deref() == Some("master"))
-            }
-            // Who may not ask believes the sentinel; a replica refuses writes.
-            _ => Ok(true),
-        }
-    }
-
-    async fn learn_slots(&self, seeds: &[Place], deadline: Instant) -> Result<Arc<SlotMap>, StoreError> {
+        trouble: &Trouble,
+    ) -> Result<Arc<SlotMap>, Failure> {
         let Ok(_turn) = timeout_at(deadline.into(), self.learning.lock()).await else {
-            return Err(self.late());
+            return Err(Failure::Late);
         };
         if let Some(slots) = self.slots() {
             return Ok(slots);
@@ -147,39 +89,54 @@ impl Connection {
         question.cmd("CLUSTER").arg("SLOTS");
         let known: Vec<Place> =
             self.servers.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
-        let mut why = "no node of the Redis Cluster answers".to_owned();
         let mut nodes: Vec<&Place> =
             seeds.iter().chain(known.iter().filter(|place| !seeds.contains(place))).collect();
         let first = self.asked.fetch_add(1, Ordering::Relaxed) % nodes.len().max(1);
         nodes.rotate_left(first);
+        let (mut failure, mut refused) = (None, None);
         for place in nodes {
             let until = deadline.min(Instant::now() + PATIENCE);
             let answer = self.server(place).send(&self.entry, Lane::Swift, &question, until, None).await;
-            match answer {
-                Ok((values, _)) => {
-                    let slots = values.into_iter().next().map(|value| SlotMap::read(value, place));
-                    match slots {
-                        Some(Ok(slots)) if !slots.is_empty() => {
-                            let slots = Arc::new(slots);
-                            *self.slots.write().unwrap_or_else(PoisonError::into_inner) =
-                                Some(Arc::clone(&slots));
-                            return Ok(slots);
-                        }
-                        Some(Err(error)) => why = error.to_string(),
-                        _ => why = format!("{place} knows of no slots; is the Cluster made?"),
+            let why = match answer {
+                Ok((values, _)) => match map(values, place) {
+                    Ok(slots) => {
+                        let slots = Arc::new(slots);
+                        *self.slots.write().unwrap_or_else(PoisonError::into_inner) =
+                            Some(Arc::clone(&slots));
+                        return Ok(slots);
                     }
-                }
-                Err(Failure::Late) => {}
-                Err(Failure::Broken(error)) => why = format!("{place}: {error}"),
-            }
+                    Err(Failure::Refused(why)) => refused.insert(why).clone(),
+                    Err(Failure::Broken(why)) => why,
+                    Err(Failure::Late) => continue,
+                },
+                Err(Failure::Late) => format!("{place} does not answer"),
+                Err(Failure::Broken(why)) => why,
+                Err(Failure::Refused(why)) => refused.insert(why).clone(),
+            };
+            trouble.is(why.clone());
+            failure = Some(why);
         }
-        Err(away(&why))
+        Err(match (refused, failure) {
+            (Some(why), _) => Failure::Refused(why),
+            (None, Some(why)) => Failure::Broken(why),
+            (None, None) => Failure::Broken("no node of the Redis Cluster is known".to_owned()),
+        })
     }
 
     /// Asks every server that holds something, for what is true of a server and not of a key.
     pub(super) async fn ask_each(&self, commands: Vec<Cmd>) -> Result<Vec<(Place, Vec<Value>)>, StoreError> {
-        let deadline = Instant::now() + self.timeout;
-        let mut servers = vec![self.server_of("", deadline).await?];
+        let (deadline, trouble) = (Instant::now() + self.timeout, Trouble::default());
+        let answers = self.answers_of_each(commands, deadline, &trouble).await;
+        answers.map_err(|failure| trouble.told(failure, self.timeout))
+    }
+
+    async fn answers_of_each(
+        &self,
+        commands: Vec<Cmd>,
+        deadline: Instant,
+        trouble: &Trouble,
+    ) -> Result<Vec<(Place, Vec<Value>)>, Failure> {
+        let mut servers = vec![self.server_of("", deadline, trouble).await?];
         if let Some(slots) = self.slots() {
             servers = slots.places().into_iter().map(|place| self.server(place)).collect();
         }
@@ -189,12 +146,23 @@ impl Connection {
         }
         let mut answers = Vec::with_capacity(servers.len());
         for server in servers {
-            match server.send(&self.entry, Lane::Swift, &pipeline, deadline, None).await {
-                Ok((values, _)) => answers.push((server.place.clone(), values)),
-                Err(Failure::Late) => return Err(self.late()),
-                Err(Failure::Broken(error)) => return Err(away(&error.to_string())),
-            }
+            let (values, _) = server.send(&self.entry, Lane::Swift, &pipeline, deadline, None).await?;
+            answers.push((server.place.clone(), values));
         }
         Ok(answers)
+    }
+}
+
+/// What a node says of the slots.
+fn map(values: Vec<Value>, place: &Place) -> Result<SlotMap, Failure> {
+    let value = values.into_iter().next().unwrap_or_default();
+    if let Value::ServerError(error) = &value {
+        let why = format!("{place}: {}", values::said(error));
+        return Err(if values::lasts(error) { Failure::Refused(why) } else { Failure::Broken(why) });
+    }
+    match SlotMap::read(value, place) {
+        Ok(slots) if !slots.is_empty() => Ok(slots),
+        Ok(_) => Err(Failure::Broken(format!("{place} knows of no slots; is the Cluster made?"))),
+        Err(error) => Err(Failure::Broken(format!("{place}: {error}"))),
     }
 }

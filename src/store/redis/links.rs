@@ -10,6 +10,7 @@ use super::bytes;
 use super::codes;
 use super::connection::Ask;
 use super::keys::Index;
+use super::many::Sure;
 use super::records::{self, Link, SHOWN};
 use super::values::{self, answered};
 use super::walk;
@@ -276,16 +277,17 @@ impl Redis {
             }
             Which::All(site) => (walk::hashes(&self.members(Index::Links, None).await?)?, site, None),
         };
-        let mut revoked = 0;
+        let (mut revoked, mut sure) = (0, Sure::Yes);
         for step in walk::steps(&hashes) {
             let (now, fence, mut links) = self.links(step).await?;
             links.retain(|link| {
                 site.as_ref().is_none_or(|site| *site == link.record.site)
                     && email.as_ref().is_none_or(|email| *email == link.record.email)
-                    && link.is_live(now)
+                    // What was taken back is taken back again: perhaps no replica confirmed it.
+                    && (link.is_live(now) || link.record.revoked_at.is_some())
             });
             let live: Vec<[u8; 32]> = links.iter().map(|link| link.record.token_hash).collect();
-            revoked += self.revoke_each(&live, fence, None).await?;
+            revoked += self.revoke_each(&live, fence, None, &mut sure).await?;
         }
         Ok(revoked)
     }
@@ -296,25 +298,16 @@ impl Redis {
         hashes: &[[u8; 32]],
         fence: i64,
         before: Option<i64>,
+        sure: &mut Sure,
     ) -> Result<u64, StoreError> {
-        let mut tasks = tokio::task::JoinSet::new();
-        for hash in hashes {
+        let asks = hashes.iter().map(|hash| {
             let arguments =
                 vec![bytes(fence), bytes(SHOWN.as_millis()), before.map(bytes).unwrap_or_default()];
-            let ask = self.script(&self.scripts.revoke_link, &[self.keys.link(hash)], arguments);
-            let this = self.clone();
-            let revoke = async move {
-                let (answer, sure) = this.run_surely(&ask).await?;
-                if !sure {
-                    this.repeat(vec![ask]);
-                }
-                values::count(&answer)
-            };
-            tasks.spawn_on(revoke, self.connection.home());
-        }
+            self.script(&self.scripts.revoke_link, &[self.keys.link(hash)], arguments)
+        });
         let mut revoked = 0;
-        for outcome in tasks.join_all().await {
-            revoked += outcome?;
+        for answer in self.say_all(asks.collect(), sure).await? {
+            revoked += values::count(&answer)?;
         }
         Ok(revoked)
     }

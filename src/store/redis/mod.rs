@@ -15,10 +15,13 @@ mod letters;
 mod limits;
 mod links;
 mod listen;
+mod many;
 mod news;
 mod people;
 mod records;
+mod repeats;
 mod script;
+mod sentinels;
 mod server;
 mod sessions;
 mod slots;
@@ -27,6 +30,7 @@ mod sure;
 mod sweep;
 mod tickets;
 mod transfer;
+mod trouble;
 mod unite;
 mod values;
 mod walk;
@@ -40,13 +44,14 @@ use std::sync::{Arc, Mutex};
 
 use ::redis::Value;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use self::address::Address;
 use self::connection::{Ask, Call, Connection};
 use self::keys::Keys;
 use self::news::Mark;
+use self::repeats::Repeats;
 use self::script::{Script, Scripts};
 use self::server::Entry;
 use super::{RedisSettings, StoreError};
@@ -73,8 +78,8 @@ pub(super) struct Redis {
     mark: Arc<Mutex<Mark>>,
     /// What was to be said of Redis's settings has been said.
     advised: Arc<AtomicBool>,
-    /// Revocations that no replica has confirmed are said again one after the other.
-    repeats: Arc<Semaphore>,
+    /// Revocations that no replica has confirmed.
+    repeats: Arc<Repeats>,
     clock: Clock,
     random: Random,
 }
@@ -114,7 +119,7 @@ impl Redis {
             bell: Arc::default(),
             mark: Arc::default(),
             advised: Arc::default(),
-            repeats: Arc::new(Semaphore::new(1)),
+            repeats: Arc::default(),
             clock: clock.clone(),
             random: random.clone(),
         })
@@ -135,12 +140,16 @@ impl Redis {
         Ok(self.clock.hand().unwrap_or(server))
     }
 
-    /// A script on the server that holds the first of its keys.
+    /// A script on the server that holds the first of its keys. What lies beside a key that it names is named too:
+    /// otherwise a Cluster whose slots move would end the script in its middle.
     fn script(&self, script: &Arc<Script>, keys: &[String], arguments: Vec<Vec<u8>>) -> Ask {
         let mut all = vec![self.hand()];
         all.extend(arguments);
         let key = keys.first().cloned().unwrap_or_default();
-        let call = Call::Script { script: Arc::clone(script), keys: keys.to_vec(), arguments: all };
+        let version = self.keys.standing("version");
+        let notes = keys.contains(&version).then(|| self.keys.standing("version:notes"));
+        let keys = keys.iter().cloned().chain(notes).collect();
+        let call = Call::Script { script: Arc::clone(script), keys, arguments: all };
         Ask { key, calls: vec![call] }
     }
 

@@ -60,6 +60,7 @@ impl Redis {
     }
 
     async fn tell(&self, seen: Vec<u8>, note: Vec<u8>) -> Result<Told, StoreError> {
+        self.connection.vouched().await?;
         let ask = self.script(&self.scripts.news, &[self.keys.standing("version")], vec![seen, note]);
         let mut answer = values::list(self.run(ask).await?)?.into_iter();
         let version = values::number(&answer.next().unwrap_or_default())?.unwrap_or_default();

@@ -2,11 +2,15 @@
 //! sessions must not come back with a person of the same address.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
+use ::redis::Value;
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 
 use super::Redis;
 use super::keys;
+use super::repeats;
 use super::values::{self, corrupt};
 use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
@@ -30,14 +34,16 @@ impl Redis {
         let (this, site) = (self.clone(), site.to_owned());
         let put = async move {
             let email = profile.email.clone();
+            let profile = written(profile)?;
             let arguments =
-                vec![this.keys.changed().into_bytes(), keys::person(&site, &email), written(profile)?];
+                vec![this.keys.changed().into_bytes(), keys::person(&site, &email), profile.clone()];
             let keys = ["people", "generations", "version"].map(|what| this.keys.standing(what));
             let ask = this.script(&this.scripts.put_user, &keys, arguments);
             let (answer, sure) = this.run_surely(&ask).await?;
-            this.after_change(&site, &email, values::count(&answer)?, sure).await
+            let raised = values::count(&answer)?;
+            this.after_change(&site, &email, raised, sure, &profile).await
         };
-        self.begun(put).await
+        self.begun_long(put).await
     }
 
     /// Commit point: the standing; replicas confirm it.
@@ -49,37 +55,63 @@ impl Redis {
         let (this, site, email) = (self.clone(), site.to_owned(), email.clone());
         let remove = async move {
             let arguments = vec![this.keys.changed().into_bytes(), keys::person(&site, &email)];
-            let keys = ["people", "generations", "version"].map(|what| this.keys.standing(what));
+            let keys = ["people", "generations", "version", "pulse"].map(|what| this.keys.standing(what));
             let ask = this.script(&this.scripts.remove_user, &keys, arguments);
             let (answer, sure) = this.run_surely(&ask).await?;
             let raised = values::count(&answer)?;
-            this.after_change(&site, &email, raised, sure).await?;
+            this.after_change(&site, &email, raised, sure, b"").await?;
             Ok(raised > 0)
         };
-        self.begun(remove).await
+        self.begun_long(remove).await
     }
 
-    /// Ends in the listing what has ended with a raised generation; an unconfirmed change is said, and what ended stays
-    /// ended.
+    /// Ends in the listing what has ended with a raised generation. What ended stays ended, whatever becomes of the
+    /// change; one that is not confirmed is said.
     async fn after_change(
         &self,
         site: &str,
         email: &EmailAddress,
         raised: u64,
         sure: bool,
+        profile: &[u8],
     ) -> Result<(), StoreError> {
         if raised > 0 {
-            if !sure {
-                self.keep_generation(site, email, raised);
-            }
             self.end_in_list(site, email).await?;
         }
         if sure {
             return Ok(());
         }
-        Err(StoreError::Away(
-            "Redis: the change is made, but no replica has confirmed it in time; make it again".to_owned(),
-        ))
+        let confirmed = self.confirm_person(&keys::person(site, email), profile).await;
+        if confirmed.is_err() && raised > 0 {
+            self.keep_generation(site, email, raised);
+        }
+        confirmed
+    }
+
+    /// Asks replicas again whether they have a change of a person, for as long as a person waits for a command. Never
+    /// makes the change again: somebody may have made another one.
+    async fn confirm_person(&self, person: &[u8], profile: &[u8]) -> Result<(), StoreError> {
+        let keys = ["people", "pulse"].map(|what| self.keys.standing(what));
+        let ask = self.script(&self.scripts.confirm_user, &keys, vec![person.to_vec(), profile.to_vec()]);
+        let until = Instant::now() + self.connection.timeout() * repeats::PATIENCE;
+        loop {
+            match self.run_surely(&ask).await {
+                Ok((Value::Int(1), true)) => return Ok(()),
+                Ok((Value::Int(1), false)) | Err(StoreError::Away(_)) => {}
+                Ok(_) => {
+                    return Err(StoreError::Away(
+                        "Redis: this person was changed by somebody else, or the change was lost with a server; look with \
+                         linkgate user list, and make it again"
+                            .to_owned(),
+                    ));
+                }
+                Err(error) => return Err(error),
+            }
+            if Instant::now() >= until {
+                return Err(repeats::unconfirmed());
+            }
+            sleep(repeats::FIRST_PAUSE).await;
+        }
     }
 
     pub(in crate::store) async fn list_users(

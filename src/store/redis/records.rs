@@ -191,6 +191,8 @@ pub(super) struct Session {
     pub(super) link: Option<[u8; 32]>,
     /// The session that this one took the place of.
     pub(super) replaces: Option<SessionId>,
+    /// That it has ended is said in the standing, not in its record alone.
+    pub(super) told: bool,
 }
 
 impl Session {
@@ -215,6 +217,7 @@ impl Session {
             fence: fields.number("fence")?.unwrap_or_default(),
             link: fields.hash("link")?,
             replaces: fields.bytes("replaces").map(values::session_id).transpose()?,
+            told: false,
         }))
     }
 }

@@ -71,6 +71,7 @@ scripts! {
     begin_epoch,
     begin_session,
     code_tries,
+    confirm_user,
     count_failure,
     drop_letter,
     due_letters,

@@ -14,6 +14,7 @@ use tokio::runtime::Handle;
 use tokio::time::timeout_at;
 
 use super::address::Place;
+use super::trouble::Failure;
 use crate::secret::Secret;
 
 /// How one comes in; the same at every server.
@@ -38,14 +39,6 @@ pub(super) enum Lane {
     Sure,
 }
 
-/// Why there is no answer.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// Time is up.
-    Late,
-    Broken(RedisError),
-}
-
 /// One server.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -65,8 +58,8 @@ impl Server {
         Self { place, swift: Cable::default(), sure: Cable::default(), replicas: Mutex::default() }
     }
 
-    /// Sends `pipeline` and waits for `count` answers, errors of single commands among them. The connection must still
-    /// be the one named by `only`, where one is named; says which it was.
+    /// Sends `pipeline` and waits for its answers, errors of single commands among them. The connection must still be the
+    /// one named by `only`, where one is named; says which it was.
     pub(super) async fn send(
         &self,
         entry: &Entry,
@@ -81,7 +74,7 @@ impl Server {
         };
         let (mut connection, number) = cable.connection(&self.place, entry, deadline).await?;
         if only.is_some_and(|only| only != number) {
-            return Err(Failure::Broken((::redis::ErrorKind::Io, "the connection broke").into()));
+            return Err(Failure::Broken(format!("{}: the connection broke", self.place)));
         }
         let answer =
             timeout_at(deadline.into(), connection.send_packed_commands(pipeline, 0, pipeline.len())).await;
@@ -89,7 +82,7 @@ impl Server {
             Ok(Ok(values)) => Ok((values, number)),
             Ok(Err(error)) => {
                 cable.cut(number);
-                Err(Failure::Broken(error))
+                Err(Failure::broken(&self.place, &error))
             }
             Err(_) => {
                 cable.cut(number);
@@ -183,7 +176,7 @@ pub(super) async fn connect(
     entry: &Entry,
     deadline: Instant,
 ) -> Result<MultiplexedConnection, Failure> {
-    let client = client(place, entry).map_err(Failure::Broken)?;
+    let client = client(place, entry).map_err(|error| Failure::closed(place, &error))?;
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(deadline.saturating_duration_since(Instant::now())))
         .set_response_timeout(None);
@@ -191,9 +184,8 @@ pub(super) async fn connect(
         entry.home.spawn(async move { client.get_multiplexed_async_connection_with_config(&config).await });
     match timeout_at(deadline.into(), opening).await {
         Ok(Ok(Ok(connection))) => Ok(connection),
-        Ok(Ok(Err(error))) if error.is_timeout() => Err(Failure::Late),
-        Ok(Ok(Err(error))) => Err(Failure::Broken(error)),
-        Ok(Err(_)) => Err(Failure::Broken((::redis::ErrorKind::Io, "linkgate is shutting down").into())),
+        Ok(Ok(Err(error))) => Err(Failure::closed(place, &error)),
+        Ok(Err(_)) => Err(Failure::Broken("linkgate is shutting down".to_owned())),
         Err(_) => Err(Failure::Late),
     }
 }

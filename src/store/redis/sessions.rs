@@ -11,6 +11,7 @@ use super::Redis;
 use super::bytes;
 use super::connection::{Ask, Call};
 use super::keys::{self, Index};
+use super::many::Sure;
 use super::records::{self, Session};
 use super::values;
 use super::walk;
@@ -72,45 +73,79 @@ impl Redis {
             }
             Which::All(site) => (ids(&self.members(Index::Sessions, None).await?)?, site, None),
         };
-        let mut ended = Vec::new();
+        let (mut ended, mut sure) = (Vec::new(), Sure::Yes);
         for step in walk::steps(&found) {
             let (now, mut sessions) = self.read_sessions(step).await?;
-            sessions.retain(|Session { record, .. }| {
+            sessions.retain(|Session { record, told, .. }| {
                 site.as_ref().is_none_or(|site| *site == record.site)
                     && email.as_ref().is_none_or(|email| *email == record.email)
-                    && record.revoked_at.is_none()
+                    && !told
                     && record.ends_at > now
             });
-            ended.extend(self.end_these(&sessions).await?);
+            ended.extend(self.end_these(&sessions, &mut sure).await?);
+        }
+        if ended.is_empty() {
+            // Perhaps said before, and not confirmed then.
+            self.say_ended(&[], &mut sure).await?;
         }
         Ok(ended)
     }
 
     /// Says in the standing that these have ended, then in their records. Says which were not ended before.
-    pub(super) async fn end_these(&self, sessions: &[Session]) -> Result<Vec<SessionId>, StoreError> {
+    pub(super) async fn end_these(
+        &self,
+        sessions: &[Session],
+        sure: &mut Sure,
+    ) -> Result<Vec<SessionId>, StoreError> {
         if sessions.is_empty() {
             return Ok(Vec::new());
         }
-        let mut arguments = vec![self.keys.changed().into_bytes()];
-        for Session { record, .. } in sessions {
-            arguments.push(record.id.bytes().to_vec());
-            arguments.push(bytes(record.ends_at.millis()));
-        }
-        let keys = ["revoked", "version", "pulse"].map(|what| self.keys.standing(what));
-        let ask = self.script(&self.scripts.standing_revoke, &keys, arguments);
-        let (answer, sure) = self.run_surely(&ask).await?;
-        if !sure {
-            self.repeat(vec![ask]);
-        }
-        let ended: Vec<Vec<u8>> = values::list(answer)?
-            .into_iter()
-            .map(|id| Ok(values::bytes(id)?.unwrap_or_default()))
-            .collect::<Result<_, StoreError>>()?;
+        let ends: Vec<(SessionId, Timestamp)> =
+            sessions.iter().map(|Session { record, .. }| (record.id, record.ends_at)).collect();
+        let ended = self.say_ended(&ends, sure).await?;
         let marks = sessions.iter().map(|Session { record, .. }| {
             self.script(&self.scripts.mark_session, &[self.keys.session(&record.id)], Vec::new())
         });
         self.connection.ask_all(marks.collect()).await?;
+        Ok(ended)
+    }
+
+    /// Says in the standing that these have ended, each with its absolute end; replicas confirm it. Says which were not
+    /// ended before.
+    async fn say_ended(
+        &self,
+        ends: &[(SessionId, Timestamp)],
+        sure: &mut Sure,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let mut arguments = vec![self.keys.changed().into_bytes()];
+        for (id, ends_at) in ends {
+            arguments.push(id.bytes().to_vec());
+            arguments.push(bytes(ends_at.millis()));
+        }
+        let keys = ["revoked", "version", "pulse"].map(|what| self.keys.standing(what));
+        let ask = self.script(&self.scripts.standing_revoke, &keys, arguments);
+        let answer = self.say_all(vec![ask], sure).await?.pop().unwrap_or_default();
+        let ended: Vec<Vec<u8>> = values::list(answer)?
+            .into_iter()
+            .map(|id| Ok(values::bytes(id)?.unwrap_or_default()))
+            .collect::<Result<_, StoreError>>()?;
         ids(&ended)
+    }
+
+    /// Commit point: the standing.
+    pub(in crate::store) async fn refuse_session(
+        &self,
+        id: SessionId,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let this = self.clone();
+        let refuse = async move {
+            if !this.read_sessions(&[id]).await?.1.is_empty() {
+                return Ok(false);
+            }
+            Ok(!this.say_ended(&[(id, until)], &mut Sure::Yes).await?.is_empty())
+        };
+        self.begun_long(refuse).await
     }
 
     /// Commit point: the standing. The list of devices follows.
@@ -138,12 +173,13 @@ impl Redis {
     /// Ends in the listing what a raised generation has ended in fact.
     pub(super) async fn end_in_list(&self, site: &str, email: &EmailAddress) -> Result<(), StoreError> {
         let ids = ids(&self.members(Index::Sessions, Some(email)).await?)?;
+        let mut sure = Sure::Yes;
         for step in walk::steps(&ids) {
             let (now, mut sessions) = self.read_sessions(step).await?;
             sessions.retain(|Session { record, .. }| {
                 record.site == site && record.email == *email && record.ends_at > now
             });
-            self.end_these(&sessions).await?;
+            self.end_these(&sessions, &mut sure).await?;
         }
         Ok(())
     }
@@ -210,7 +246,7 @@ impl Redis {
             sessions.retain(|Session { record, .. }| {
                 record.site == site && record.revoked_at.is_none() && record.ends_at > now
             });
-            self.end_these(&sessions).await?;
+            self.end_these(&sessions, &mut Sure::Yes).await?;
         }
         let remove = |key: String, fields: &[&[u8]]| {
             let mut command = ::redis::cmd("HDEL");
@@ -245,6 +281,7 @@ impl Redis {
             sessions.extend(session.map(|mut session| {
                 if score != Value::Nil || session.fence < fence {
                     session.record.revoked_at.get_or_insert(now);
+                    session.told = true;
                 }
                 session
             }));
@@ -315,6 +352,7 @@ impl Redis {
             let person = keys::person(&session.record.site, &session.record.email);
             if known.get(&person).is_some_and(|generation| session.generation < *generation) {
                 session.record.revoked_at.get_or_insert(now);
+                session.told = true;
             }
         }
         Ok(())

@@ -51,11 +51,7 @@ impl SlotMap {
             let (Some(first), Some(last), Some(port)) = (small(first), small(last), small(port)) else {
                 return Err(values::corrupt("a slot map"));
             };
-            let place = match (host.as_str(), asked) {
-                ("" | "?", Place::Tcp(host, _)) => Place::Tcp(host.clone(), port),
-                _ => Place::Tcp(host, port),
-            };
-            ranges.push((first, last, place));
+            ranges.push((first, last, node_at(&host, port, asked)));
         }
         Ok(Self(ranges))
     }
@@ -80,6 +76,20 @@ impl SlotMap {
     }
 }
 
+/// Whom `MOVED` and `ASK` of the node at `asked` name: the slot, a space, host and port. IPv6 is not in brackets.
+pub(super) fn sent_to(text: &str, asked: &Place) -> Option<Place> {
+    let (host, port) = text.rsplit_once(' ')?.1.rsplit_once(':')?;
+    Some(node_at(host, port.parse().ok()?, asked))
+}
+
+/// A node without an address of its own is where the one is that speaks of it.
+fn node_at(host: &str, port: u16, asked: &Place) -> Place {
+    match (host, asked) {
+        ("" | "?", Place::Tcp(host, _)) => Place::Tcp(host.clone(), port),
+        _ => Place::Tcp(host.to_owned(), port),
+    }
+}
+
 fn small(number: Option<i64>) -> Option<u16> {
     number.and_then(|number| u16::try_from(number).ok())
 }
@@ -87,6 +97,22 @@ fn small(number: Option<i64>) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_sent_on_finds_a_node_that_does_not_know_its_own_address() {
+        let at = |host: &str, port| Place::Tcp(host.to_owned(), port);
+        for (text, node) in [
+            ("3999 192.0.2.1:6381", Some(at("192.0.2.1", 6381))),
+            ("3999 :6381", Some(at("node", 6381))),
+            ("3999 ?:6381", Some(at("node", 6381))),
+            ("3999 2001:db8::1:6381", Some(at("2001:db8::1", 6381))),
+            ("3999 redis.example.com:6381", Some(at("redis.example.com", 6381))),
+            ("3999 192.0.2.1:x", None),
+            ("3999", None),
+        ] {
+            assert_eq!(sent_to(text, &at("node", 7000)), node, "{text}");
+        }
+    }
 
     #[test]
     fn slots_are_those_of_the_specification() {

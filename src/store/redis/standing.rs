@@ -1,12 +1,11 @@
 //! What every instance keeps in memory: ended sessions, people, key epochs, and the number that changes with them. All of it
 //! lies in one slot, so that each change is one script, which also tells whoever listens.
 
-use std::time::Duration;
-
 use super::Redis;
 use super::bytes;
 use super::connection::Ask;
 use super::keys::{self, Index};
+use super::many::Sure;
 use super::records::Session;
 use super::sessions;
 use super::values::{self, corrupt};
@@ -17,10 +16,6 @@ use crate::identity::KeyEpoch;
 use crate::identity::Snapshot;
 use crate::store::StoreError;
 use crate::store::types::EPOCHS_REMEMBERED;
-
-/// Between two attempts to have a replica confirm a revocation; doubled each time, up to the second.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 impl Redis {
     /// Commit point: the standing; replicas confirm it. With `now_only` the fence is raised in the same step: every link
@@ -61,15 +56,16 @@ impl Redis {
 
     /// Notes in every link and session of this fence what is true already: that they have ended.
     async fn end_before(&self, fence: i64) -> Result<(), StoreError> {
+        let mut sure = Sure::Yes;
         let links = walk::hashes(&self.members(Index::Links, None).await?)?;
         for step in walk::steps(&links) {
-            self.revoke_each(step, fence, Some(fence + 1)).await?;
+            self.revoke_each(step, fence, Some(fence + 1), &mut sure).await?;
         }
         let ids = sessions::ids(&self.members(Index::Sessions, None).await?)?;
         for step in walk::steps(&ids) {
             let (now, mut sessions) = self.read_sessions(step).await?;
             sessions.retain(|Session { record, fence: of, .. }| *of <= fence && record.ends_at > now);
-            self.end_these(&sessions).await?;
+            self.end_these(&sessions, &mut sure).await?;
         }
         Ok(())
     }
@@ -135,26 +131,6 @@ impl Redis {
         let arguments = vec![self.keys.changed().into_bytes(), keys::person(site, email), bytes(generation)];
         let keys = ["generations", "version", "pulse"].map(|what| self.keys.standing(what));
         self.repeat(vec![self.script(&self.scripts.standing_keep, &keys, arguments)]);
-    }
-
-    /// Says something that can be said twice until a replica has confirmed it: a revocation stays in force here, and
-    /// must not be lost with one server.
-    pub(super) fn repeat(&self, asks: Vec<Ask>) {
-        let this = self.clone();
-        self.connection.home().spawn(async move {
-            let mut pause = FIRST_PAUSE;
-            for ask in asks {
-                loop {
-                    let turn = this.repeats.acquire().await;
-                    if this.run_surely(&ask).await.is_ok_and(|(_, sure)| sure) {
-                        break;
-                    }
-                    drop(turn);
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
-            }
-        });
     }
 
     fn epoch_id(&self) -> String {

@@ -7,8 +7,9 @@ use ::redis::{Cmd, Pipeline, Value};
 use tokio::time::{sleep, timeout_at};
 
 use super::address::Topology;
-use super::connection::{Ask, Connection, Next, PAUSE, Turn, add, away};
-use super::server::{Failure, Lane, Shared};
+use super::connection::{Ask, Connection, Next, PAUSE, Turn, add};
+use super::server::{Lane, Shared};
+use super::trouble::{Failure, Trouble};
 use crate::store::Replicas;
 use crate::store::StoreError;
 
@@ -16,46 +17,46 @@ impl Connection {
     /// Asks the server of one key, and has its replicas confirm before it counts. `false`: done, but not confirmed in
     /// time, so that it may be lost with its server.
     pub(super) async fn ask_surely(&self, ask: &Ask) -> Result<(Vec<Value>, bool), StoreError> {
-        let deadline = Instant::now() + self.timeout;
-        let answer = timeout_at(deadline.into(), Box::pin(self.sure_attempts(ask, deadline))).await;
-        answer.unwrap_or_else(|_| Err(self.late()))
+        let (deadline, trouble) = (Instant::now() + self.timeout, Trouble::default());
+        let answer = timeout_at(deadline.into(), Box::pin(self.sure_attempts(ask, deadline, &trouble))).await;
+        answer.unwrap_or_else(|_| Err(trouble.late(self.timeout)))
     }
 
-    async fn sure_attempts(&self, ask: &Ask, deadline: Instant) -> Result<(Vec<Value>, bool), StoreError> {
+    async fn sure_attempts(
+        &self,
+        ask: &Ask,
+        deadline: Instant,
+        trouble: &Trouble,
+    ) -> Result<(Vec<Value>, bool), StoreError> {
         let mut turn = Turn::default();
         let mut broken = 0;
         loop {
             let server = match turn.to.as_ref() {
                 Some((place, _)) => Ok(self.server(place)),
-                None => self.server_of(&ask.key, deadline).await,
+                None => self.server_of(&ask.key, deadline, trouble).await,
             };
-            let attempt = match server {
-                Ok(server) => {
-                    let outcome = self.send_surely(&server, ask, &turn, deadline).await;
-                    outcome.map_err(|failure| (server, failure))
-                }
-                Err(error) => {
-                    broken += 1;
-                    self.give_up(broken, error)?;
+            let server = match server {
+                Ok(server) => server,
+                Err(failure) => {
+                    self.give_up(&mut broken, failure, trouble)?;
                     sleep(PAUSE).await;
                     continue;
                 }
             };
-            let (own, sure) = match attempt {
+            let (own, sure) = match self.send_surely(&server, ask, &turn, deadline).await {
                 Ok(outcome) => outcome,
-                Err((server, Failure::Late)) => {
+                Err(failure) => {
                     self.lost(&server);
-                    return Err(self.late());
-                }
-                Err((server, Failure::Broken(error))) => {
-                    self.lost(&server);
-                    broken += 1;
-                    self.give_up(broken, away(&error.to_string()))?;
+                    turn.to = None;
+                    self.give_up(&mut broken, failure, trouble)?;
+                    if broken > 1 {
+                        sleep(PAUSE).await;
+                    }
                     continue;
                 }
             };
             turn.to = None;
-            match self.next(&own)? {
+            match self.next(&own, &server.place, trouble)? {
                 Next::Done => return Ok((own, sure)),
                 Next::InFull => turn.in_full = true,
                 Next::Moved(place) => {
@@ -65,9 +66,7 @@ impl Connection {
                 Next::Moving(place) => turn.to = Some((place, true)),
                 Next::Pause => sleep(PAUSE).await,
                 Next::Replaced => {
-                    if let Ok(server) = self.server_of(&ask.key, deadline).await {
-                        self.lost(&server);
-                    }
+                    self.lost(&server);
                     sleep(PAUSE).await;
                 }
             }
@@ -87,7 +86,11 @@ impl Connection {
         let commands = pipeline.len();
         let wanted = match self.replicas {
             Replicas::AtLeast(count) => Some(count),
-            Replicas::Auto => server.has_replicas().then_some(1),
+            Replicas::Auto if matches!(self.topology, Topology::Single(_)) => {
+                server.has_replicas().then_some(1)
+            }
+            // There should be some: a master without any was cut off, or is the last of its kind.
+            Replicas::Auto => Some(1),
         };
         match wanted {
             Some(0) => {}
@@ -107,13 +110,17 @@ impl Connection {
         }
         let confirmed = match (wanted, after.first()) {
             (Some(0), _) => true,
-            (Some(count), Some(Value::Int(got))) => u32::try_from(*got).is_ok_and(|got| got >= count),
+            (Some(count), Some(Value::Int(got))) => {
+                if *got > 0 {
+                    server.saw_replicas();
+                }
+                u32::try_from(*got).is_ok_and(|got| got >= count)
+            }
             (Some(_), _) => false,
             (None, role) => match replicas_in(role) {
-                Some(0) => true,
-                // Who may not ask is told by the kind of address whether there should be any.
-                None if matches!(self.topology, Topology::Single(_)) => true,
-                _ => {
+                // Who may not ask is told by the kind of address that there need not be any.
+                Some(0) | None => true,
+                Some(_) => {
                     server.saw_replicas();
                     let mut wait = Pipeline::new();
                     wait.add_command(self.wait(1, deadline));

@@ -1,7 +1,7 @@
 //! Everything out of Redis: each record as it is at some moment of the call. Never holds more than a few hundred records
 //! and the order of all links.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -15,8 +15,9 @@ use super::values;
 use super::walk;
 use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
+use crate::identity::SessionId;
 use crate::store::transfer::{
-    Moved, MovedCodeFailure, MovedEpoch, MovedEvent, MovedLink, MovedPerson, MovedSession,
+    Moved, MovedCodeFailure, MovedEpoch, MovedEvent, MovedLink, MovedPerson, MovedRefused, MovedSession,
 };
 use crate::store::{LinkRecord, StoreError};
 
@@ -33,13 +34,23 @@ impl Redis {
             let people = people.iter().cloned().map(|person| Moved::Person(MovedPerson::of(person)));
             send(&out, people.collect()).await?;
         }
+        let mut refused: HashMap<SessionId, Timestamp> = snapshot.revoked.into_iter().collect();
         let ids = sessions::ids(&self.members(Index::Sessions, None).await?)?;
         for step in walk::steps(&ids) {
             let (_, sessions) = self.read_sessions(step).await?;
+            for session in &sessions {
+                refused.remove(&session.record.id);
+            }
             let sessions = sessions.into_iter().map(|Session { record, generation, .. }| {
                 Moved::Session(MovedSession::of(record, u64::try_from(generation).unwrap_or(0)))
             });
             send(&out, sessions.collect()).await?;
+        }
+        // Ended, and nobody has a record of it.
+        let refused: Vec<(SessionId, Timestamp)> = refused.into_iter().collect();
+        for step in walk::steps(&refused) {
+            let refused = step.iter().map(|(id, ends_at)| MovedRefused { id: *id, ends_at: *ends_at });
+            send(&out, refused.map(Moved::Refused).collect()).await?;
         }
         let guessed = self.export_links(&out).await?;
         self.export_failures(&out, guessed).await?;

@@ -155,6 +155,19 @@ pub(super) fn answered(value: &Value) -> StoreError {
     }
 }
 
+/// Whether it stays so until somebody changes a setting: who may come in, and who may do what.
+pub(super) fn lasts(error: &ServerError) -> bool {
+    matches!(error.code(), "NOAUTH" | "WRONGPASS" | "NOPERM")
+}
+
+/// The same as a part of a sentence.
+pub(super) fn said(error: &ServerError) -> String {
+    match refused(error) {
+        StoreError::Away(why) => why,
+        other => other.to_string(),
+    }
+}
+
 /// An error of Redis, by what can be done about it. Its own text may name keys, never addresses.
 pub(super) fn refused(error: &ServerError) -> StoreError {
     let text = error.details().unwrap_or_default();

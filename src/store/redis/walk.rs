@@ -1,12 +1,14 @@
 //! Walks through indexes and reads the records that they point to, in steps that a server hardly feels. Never holds a
 //! server for long, and never gives a record twice.
 
+use std::collections::HashMap;
 use std::collections::HashSet;
 
 use super::Redis;
-use super::connection::Ask;
+use super::connection::{Ask, Origin};
 use super::keys::{Index, SHARDS};
 use super::records::{FIELDS, Link, SHOWN};
+use super::trouble::away;
 use super::values;
 use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
@@ -14,6 +16,35 @@ use crate::store::StoreError;
 
 /// Entries that are read at once.
 const STEP: usize = 500;
+/// Where a walk begins, and what is answered at its end.
+const START: &[u8] = b"0";
+/// How often the walk through one key may begin anew. Servers that change more often than that are not in order.
+const BEGINNINGS: u32 = 8;
+
+/// On the way through one key.
+struct Walk<T> {
+    key: String,
+    cursor: Vec<u8>,
+    /// Who gave the cursor.
+    origin: Option<Origin>,
+    /// How often it has begun anew.
+    begun: u32,
+    found: T,
+}
+
+impl<T: Default> Walk<T> {
+    fn new(key: String) -> Self {
+        Self { key, cursor: START.to_vec(), origin: None, begun: 0, found: T::default() }
+    }
+
+    fn anew(self) -> Result<Self, StoreError> {
+        let begun = self.begun + 1;
+        if begun > BEGINNINGS {
+            return Err(away("the server changes again and again while it is read; do it again later"));
+        }
+        Ok(Self { begun, ..Self::new(self.key) })
+    }
+}
 
 impl Redis {
     /// All members of an index of one person, or of everything.
@@ -30,43 +61,62 @@ impl Redis {
     }
 
     pub(super) async fn members_of(&self, keys: Vec<String>) -> Result<Vec<Vec<u8>>, StoreError> {
-        let mut members = HashSet::new();
-        let mut open: Vec<(String, Vec<u8>)> = keys.into_iter().map(|key| (key, b"0".to_vec())).collect();
-        while !open.is_empty() {
-            let asks = open.iter().map(|(key, cursor)| scan("ZSCAN", key, cursor)).collect();
-            let mut next = Vec::new();
-            for ((key, _), answer) in open.into_iter().zip(self.connection.ask_all(asks).await?) {
-                let (cursor, entries) = scanned(answer)?;
-                members.extend(entries.into_iter().step_by(2));
-                if cursor != b"0" {
-                    next.push((key, cursor));
-                }
-            }
-            open = next;
-        }
-        Ok(members.into_iter().collect())
+        let found = self
+            .walk("ZSCAN", keys, |found: &mut HashSet<Vec<u8>>, entries| {
+                found.extend(entries.into_iter().step_by(2));
+            })
+            .await?;
+        Ok(found.into_iter().flatten().collect())
     }
 
-    /// Names and values of a HASH, read in steps.
+    /// Names and values of a HASH, members and scores of a ZSET.
     pub(super) async fn pairs_of(
         &self,
         command: &'static str,
         key: &str,
     ) -> Result<Vec<(Vec<u8>, Vec<u8>)>, StoreError> {
-        let mut pairs = std::collections::HashMap::new();
-        let mut cursor = b"0".to_vec();
-        loop {
-            let answer = self.connection.ask(scan(command, key, &cursor)).await?;
-            let (next, entries) = scanned(answer)?;
-            let mut entries = entries.into_iter();
-            while let (Some(name), Some(value)) = (entries.next(), entries.next()) {
-                pairs.insert(name, value);
+        let found = self
+            .walk(command, vec![key.to_owned()], |found: &mut HashMap<Vec<u8>, Vec<u8>>, entries| {
+                let mut entries = entries.into_iter();
+                while let (Some(name), Some(value)) = (entries.next(), entries.next()) {
+                    found.insert(name, value);
+                }
+            })
+            .await?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// Everything in these keys, read in steps, all keys at once. Whatever was there all the time is found, even where
+    /// the server is replaced in the middle: a cursor means something only to the process that gave it, so a walk that
+    /// another one would have to go on with begins anew.
+    async fn walk<T: Default + Send>(
+        &self,
+        command: &'static str,
+        keys: Vec<String>,
+        keep: fn(&mut T, Vec<Vec<u8>>),
+    ) -> Result<Vec<T>, StoreError> {
+        let mut open: Vec<Walk<T>> = keys.into_iter().map(Walk::new).collect();
+        let mut done = Vec::with_capacity(open.len());
+        while !open.is_empty() {
+            let asks = open.iter().map(|walk| scan(command, &walk.key, &walk.cursor)).collect();
+            let answers = self.connection.ask_all_from(asks).await?;
+            let mut next = Vec::with_capacity(open.len());
+            for (mut walk, (answer, origin)) in open.into_iter().zip(answers) {
+                if walk.origin.as_ref().is_some_and(|before| *before != origin) {
+                    next.push(walk.anew()?);
+                    continue;
+                }
+                let (cursor, entries) = scanned(answer)?;
+                keep(&mut walk.found, entries);
+                if cursor == START {
+                    done.push(walk.found);
+                } else {
+                    next.push(Walk { cursor, origin: Some(origin), ..walk });
+                }
             }
-            if next == b"0" {
-                return Ok(pairs.into_iter().collect());
-            }
-            cursor = next;
+            open = next;
         }
+        Ok(done)
     }
 
     /// The moment that judges, and the fence that is in force: links and sessions of an earlier one have ended.
@@ -139,7 +189,8 @@ fn scan(command: &str, key: &str, cursor: &[u8]) -> Ask {
 /// The next cursor, and what was found.
 fn scanned(answer: Vec<::redis::Value>) -> Result<(Vec<u8>, Vec<Vec<u8>>), StoreError> {
     let mut parts = values::list(answer.into_iter().next().unwrap_or_default())?.into_iter();
-    let cursor = values::bytes(parts.next().unwrap_or_default())?.unwrap_or_else(|| b"0".to_vec());
+    let cursor =
+        values::bytes(parts.next().unwrap_or_default())?.ok_or_else(|| values::corrupt("no cursor"))?;
     let entries = values::list(parts.next().unwrap_or_default())?;
     let entries = entries.into_iter().map(|entry| Ok(values::bytes(entry)?.unwrap_or_default()));
     Ok((cursor, entries.collect::<Result<_, StoreError>>()?))

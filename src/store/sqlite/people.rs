@@ -59,7 +59,8 @@ impl Sqlite {
     pub(in crate::store) async fn snapshot(&self) -> Result<Snapshot, StoreError> {
         let snapshot = |tx: &Tx<'_>| {
             let mut statement = tx.prepare_cached(
-                "SELECT id, ends_at FROM sessions WHERE revoked_at IS NOT NULL AND ends_at >= ?1",
+                "SELECT id, ends_at FROM sessions WHERE revoked_at IS NOT NULL AND ends_at >= ?1 \
+                 UNION ALL SELECT id, ends_at FROM refused WHERE ends_at >= ?1",
             )?;
             let revoked = statement.query_map([tx.now], |row| Ok((row.get(0)?, row.get(1)?)))?;
             Ok(Snapshot {

@@ -9,7 +9,7 @@ use crate::store::StoreError;
 const APPLICATION: i32 = 0x6c67_7374;
 
 /// One script a version, oldest first. A script that was released is never edited: append another.
-const MIGRATIONS: &[&str] = &[include_str!("schema-1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema-1.sql"), include_str!("schema-2.sql")];
 
 /// Refuses what is not ours or not of our time, before anything is written.
 pub(super) fn inspect(connection: &Connection) -> Result<(), StoreError> {

@@ -75,6 +75,14 @@ impl Sqlite {
         self.writer.ask(revoke).await
     }
 
+    pub(in crate::store) async fn refuse_session(
+        &self,
+        id: SessionId,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.writer.ask(move |tx| refuse(tx, id, until)).await
+    }
+
     pub(in crate::store) async fn raise_generation(
         &self,
         site: &str,
@@ -119,6 +127,17 @@ fn revoke(tx: &Tx<'_>, condition: &str, values: &[&dyn ToSql]) -> Result<Vec<Ses
     let mut statement = tx.prepare_cached(&sql)?;
     let ids = statement.query_map(all.as_slice(), |row| row.get(0))?;
     Ok(ids.collect::<Result<_, _>>()?)
+}
+
+/// Only where there is no record, which would say it better.
+pub(super) fn refuse(tx: &Tx<'_>, id: SessionId, until: Timestamp) -> Result<bool, StoreError> {
+    let refused = tx
+        .prepare_cached(
+            "INSERT INTO refused (id, ends_at) SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM sessions WHERE id = ?1) \
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![id, until])?;
+    Ok(refused > 0)
 }
 
 /// Ends every session there is.

@@ -35,6 +35,7 @@ pub(super) fn sweep(connection: &Connection, now: Timestamp) -> Result<Swept, St
     }
     // Not before the absolute end: until then a revocation must be remembered.
     swept.sessions = before("DELETE FROM sessions WHERE ends_at < ?1", now)?;
+    before("DELETE FROM refused WHERE ends_at < ?1", now)?;
     swept.tickets = before("DELETE FROM tickets WHERE expires_at <= ?1", now)?;
     swept.erased = super::count(letters::expire(connection, now)?);
     let done = "DELETE FROM letters WHERE finished_at <= ?1";

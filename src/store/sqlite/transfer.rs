@@ -11,7 +11,8 @@ use super::{Sqlite, connect, keys, links, people, sessions};
 use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
 use crate::store::transfer::{
-    Census, Delivery, Moved, MovedCodeFailure, MovedEpoch, MovedEvent, MovedLink, MovedPerson, MovedSession,
+    Census, Delivery, Moved, MovedCodeFailure, MovedEpoch, MovedEvent, MovedLink, MovedPerson, MovedRefused,
+    MovedSession,
 };
 use crate::store::{AuditEvent, StoreError};
 
@@ -78,6 +79,7 @@ fn census(connection: &Connection) -> Result<Census, StoreError> {
         epochs: count("epochs")?,
         people: count("people")?,
         sessions: count("sessions")?,
+        refused: count("refused")?,
         links: count("links")?,
         code_failures: count("code_failures")?,
         audit: count("audit")?,
@@ -96,6 +98,9 @@ fn write_out(connection: &mut Connection, out: &Out) -> Result<(), StoreError> {
     rows(&tx, out, &format!("SELECT generation, {} FROM sessions", sessions::COLUMNS), |row| {
         let generation = u64::try_from(row.get::<_, i64>("generation")?).unwrap_or(0);
         Ok(Moved::Session(MovedSession::of(sessions::record(row)?, generation)))
+    })?;
+    rows(&tx, out, "SELECT id, ends_at FROM refused", |row| {
+        Ok(Moved::Refused(MovedRefused { id: row.get("id")?, ends_at: row.get("ends_at")? }))
     })?;
     rows(&tx, out, &format!("SELECT code_tag, {} FROM links ORDER BY number", links::COLUMNS), |row| {
         Ok(Moved::Link(MovedLink::of(links::record(row)?, row.get("code_tag")?)))
@@ -156,6 +161,9 @@ fn put(tx: &Tx<'_>, record: Moved) -> Result<(), StoreError> {
         }
         Moved::Person(person) => put_person(tx, person)?,
         Moved::Session(session) => put_session(tx, &session)?,
+        Moved::Refused(MovedRefused { id, ends_at }) => {
+            sessions::refuse(tx, id, ends_at)?;
+        }
         Moved::Link(link) => put_link(tx, &link)?,
         Moved::CodeFailure(MovedCodeFailure { site, email, at }) => put_failure(tx, &site, &email, at)?,
         Moved::Audit(event) => super::audit::put(tx, &event.into_event())?,

@@ -9,7 +9,8 @@ mod records;
 pub(super) use forms::hex;
 pub use reading::Reading;
 pub use records::{
-    MovedCodeFailure, MovedEpoch, MovedEvent, MovedLink, MovedPerson, MovedProfile, MovedSession,
+    MovedCodeFailure, MovedEpoch, MovedEvent, MovedLink, MovedPerson, MovedProfile, MovedRefused,
+    MovedSession,
 };
 
 use std::fmt;
@@ -56,6 +57,8 @@ pub enum Moved {
     Person(MovedPerson),
     /// A session; revoked ones say so.
     Session(MovedSession),
+    /// A session without a record, which is refused.
+    Refused(MovedRefused),
     /// A link, oldest first.
     Link(MovedLink),
     /// A wrong code of the last day.
@@ -83,6 +86,8 @@ pub struct Census {
     pub people: u64,
     /// Sessions.
     pub sessions: u64,
+    /// Sessions without a record, which are refused.
+    pub refused: u64,
     /// Links.
     pub links: u64,
     /// Wrong codes of the last day.
@@ -98,6 +103,7 @@ impl Census {
             Moved::Epoch(_) => &mut self.epochs,
             Moved::Person(_) => &mut self.people,
             Moved::Session(_) => &mut self.sessions,
+            Moved::Refused(_) => &mut self.refused,
             Moved::Link(_) => &mut self.links,
             Moved::CodeFailure(_) => &mut self.code_failures,
             Moved::Audit(_) => &mut self.audit,
@@ -128,11 +134,11 @@ impl Census {
 
 impl fmt::Display for Census {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { epochs, people, sessions, links, code_failures, audit } = self;
+        let Self { epochs, people, sessions, refused, links, code_failures, audit } = self;
         write!(
             f,
             "{links} links, {sessions} sessions, {people} people, {epochs} key epochs, {code_failures} wrong codes, \
-             {audit} audit events"
+             {refused} refused sessions, {audit} audit events"
         )
     }
 }

@@ -7,7 +7,7 @@ use aws_lc_rs::digest;
 use serde::Deserialize;
 
 use super::{Census, FORMAT, Header, Moved, MovedCodeFailure, MovedEpoch, MovedEvent, MovedLink};
-use super::{MovedPerson, MovedSession};
+use super::{MovedPerson, MovedRefused, MovedSession};
 use crate::store::StoreError;
 
 /// A line below the header.
@@ -17,6 +17,7 @@ enum Line {
     Epoch(MovedEpoch),
     Person(MovedPerson),
     Session(MovedSession),
+    Refused(MovedRefused),
     Link(MovedLink),
     CodeFailure(MovedCodeFailure),
     Audit(MovedEvent),
@@ -53,6 +54,7 @@ impl Reading {
             Line::Epoch(epoch) => Moved::Epoch(epoch),
             Line::Person(person) => Moved::Person(person),
             Line::Session(session) => Moved::Session(session),
+            Line::Refused(refused) => Moved::Refused(refused),
             Line::Link(link) => Moved::Link(link),
             Line::CodeFailure(failure) => Moved::CodeFailure(failure),
             Line::Audit(event) => Moved::Audit(event),
@@ -125,6 +127,7 @@ impl Reading {
                 self.fresh(&[b"person", person.site.as_bytes(), person.email.as_str().as_bytes()])
             }
             Moved::Session(session) => self.fresh(&[b"session", session.id.bytes()]),
+            Moved::Refused(refused) => self.fresh(&[b"session", refused.id.bytes()]),
             Moved::Link(link) => {
                 self.fresh(&[b"link", link.id.as_bytes()]) && self.fresh(&[b"token", &link.token_hash])
             }
@@ -143,7 +146,7 @@ impl Reading {
                 (Some(_), None) | (None, Some(_)) => Some("uses that are limited on one side only"),
                 (Some(_), Some(_)) | (None, None) => None,
             },
-            Moved::CodeFailure(_) | Moved::Audit(_) => None,
+            Moved::Refused(_) | Moved::CodeFailure(_) | Moved::Audit(_) => None,
         };
         impossible.map_or(Ok(()), |what| Err(self.wrong(&format!("{what} cannot be"))))
     }

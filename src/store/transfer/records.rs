@@ -86,6 +86,17 @@ pub struct MovedSession {
     pub revoked_at: Option<Timestamp>,
 }
 
+/// A session that nobody has a record of, and that is refused until its end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "which session, and until when it has to be refused")]
+pub struct MovedRefused {
+    #[serde(with = "forms::plain")]
+    pub id: SessionId,
+    #[serde(with = "forms::plain")]
+    pub ends_at: Timestamp,
+}
+
 /// [`LinkRecord`], and what a typed code is compared with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -28,11 +28,28 @@ pub struct Redis {
 
 impl Redis {
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(more: &[&str]) -> Self {
         let (port, folder) = (free_port(), TempDir::new().unwrap());
-        let child = Mutex::new(serve(port, &folder));
+        let child = Mutex::new(serve(port, &folder, more));
         let redis = Self { port, folder, child };
         redis.answers().await;
         redis
+    }
+
+    /// One that follows this one, and has what this one has.
+    pub async fn replica(&self) -> Self {
+        self.cli(&["config", "set", "repl-diskless-sync-delay", "0"]);
+        let replica = Self::start_with(&["--replicaof", "127.0.0.1", &self.port.to_string()]).await;
+        eventually("the replica follows", async || {
+            let online = self.cli(&["info", "replication"]).contains("state=online");
+            let up = replica.cli(&["info", "replication"]).contains("master_link_status:up");
+            (online && up).then_some(())
+        })
+        .await;
+        replica
     }
 
     pub fn cli(&self, arguments: &[&str]) -> String {
@@ -59,7 +76,7 @@ impl Redis {
 
     /// Starts anew, with what is on its disk.
     pub async fn restart(&self) {
-        *self.child.lock().unwrap() = serve(self.port, &self.folder);
+        *self.child.lock().unwrap() = serve(self.port, &self.folder, &[]);
         self.answers().await;
     }
 }
@@ -73,11 +90,12 @@ impl Drop for Redis {
     }
 }
 
-fn serve(port: u16, folder: &TempDir) -> Child {
+fn serve(port: u16, folder: &TempDir, more: &[&str]) -> Child {
     Command::new("redis-server")
         .current_dir(folder.path())
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
         .args(["--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction"])
+        .args(more)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()

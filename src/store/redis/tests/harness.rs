@@ -17,6 +17,7 @@ pub(super) struct Server {
     child: Child,
     folder: TempDir,
     pub(super) port: u16,
+    arguments: Vec<String>,
 }
 
 impl Server {
@@ -29,9 +30,8 @@ impl Server {
     pub(super) fn with(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = 0;
-        let child =
-            start(folder.path(), &[&["--port", "0", "--unixsocket", "redis.sock"], arguments].concat());
-        let server = Self { child, folder, port };
+        let arguments = owned(&[&["--port", "0", "--unixsocket", "redis.sock"], arguments].concat());
+        let server = Self { child: start(folder.path(), &arguments), folder, port, arguments };
         wait_for("the server's socket", || UnixStream::connect(server.socket()).is_ok());
         server
     }
@@ -39,8 +39,8 @@ impl Server {
     /// On a port of this machine, with more arguments; says nothing before it answers.
     pub(super) fn on_port(arguments: &[&str]) -> Self {
         let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
-        let child = start(folder.path(), &[&["--port", &port.to_string()], arguments].concat());
-        let server = Self { child, folder, port };
+        let arguments = owned(&[&["--port", &port.to_string()], arguments].concat());
+        let server = Self { child: start(folder.path(), &arguments), folder, port, arguments };
         wait_for("the server's port", || cli(port, &["ping"]).trim() == "PONG");
         server
     }
@@ -70,7 +70,7 @@ impl Server {
     /// Starts it again in its folder, as it was started by [`Server::start`].
     pub(super) fn start_again(&mut self) {
         let _ = std::fs::remove_file(self.socket());
-        self.child = start(self.folder.path(), &["--port", "0", "--unixsocket", "redis.sock"]);
+        self.child = start(self.folder.path(), &self.arguments);
         wait_for("the server's socket", || UnixStream::connect(self.socket()).is_ok());
     }
 }
@@ -95,7 +95,11 @@ pub(super) fn settings(url: &str) -> RedisSettings {
     }
 }
 
-fn start(folder: &Path, arguments: &[&str]) -> Child {
+fn owned(arguments: &[&str]) -> Vec<String> {
+    arguments.iter().copied().map(str::to_owned).collect()
+}
+
+fn start(folder: &Path, arguments: &[String]) -> Child {
     Command::new(program())
         .current_dir(folder)
         .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
@@ -191,6 +195,35 @@ impl Cluster {
         format!("redis+cluster://{}", nodes.join(","))
     }
 
+    /// Moves the slot that holds this key, and all that is in it, to the node at this port.
+    pub(super) fn move_slot(&mut self, key: &str, to: u16) {
+        let slot = cli(to, &["cluster", "keyslot", key]).trim().to_owned();
+        let from = self.master_of(key).port;
+        if from == to {
+            return;
+        }
+        let [giver, taker] = [from, to].map(|port| cli(port, &["cluster", "myid"]).trim().to_owned());
+        let said = |port: u16, arguments: &[&str]| {
+            let said = cli(port, arguments);
+            assert!(matches!(said.trim(), "OK" | "NOKEY"), "{arguments:?}: {said}");
+        };
+        said(to, &["cluster", "setslot", &slot, "importing", &giver]);
+        said(from, &["cluster", "setslot", &slot, "migrating", &taker]);
+        for key in cli(from, &["cluster", "getkeysinslot", &slot, "1000"]).lines() {
+            said(from, &["migrate", "127.0.0.1", &to.to_string(), key, "0", "30000"]);
+        }
+        for port in [to, from] {
+            said(port, &["cluster", "setslot", &slot, "node", &taker]);
+        }
+        for node in &self.nodes {
+            wait_for("everybody to know", || {
+                cli(node.port, &["cluster", "nodes"])
+                    .lines()
+                    .any(|line| line.starts_with(&taker) && holds(line, slot.parse().unwrap()))
+            });
+        }
+    }
+
     /// The node that is the master of the slot that holds this key.
     pub(super) fn master_of(&mut self, key: &str) -> &mut Server {
         let slot: u16 = cli(self.nodes[0].port, &["cluster", "keyslot", key]).trim().parse().unwrap();
@@ -198,33 +231,43 @@ impl Cluster {
         let port = nodes.lines().find_map(|line| {
             let mut parts = line.split(' ');
             let port = parts.nth(1)?.split('@').next()?.rsplit(':').next()?.parse::<u16>().ok()?;
-            let holds = line.split(' ').skip(8).any(|range| {
-                let (first, last) = range.split_once('-').unwrap_or((range, range));
-                let bound = |text: &str| text.parse::<u16>().unwrap_or(u16::MAX);
-                (bound(first)..=bound(last)).contains(&slot)
-            });
-            (holds && line.contains("master")).then_some(port)
+            (holds(line, slot) && line.contains("master")).then_some(port)
         });
         let port = port.expect("somebody holds the slot");
         self.nodes.iter_mut().find(|node| node.port == port).unwrap()
     }
 }
 
-/// A master, its replica, and three sentinels who watch.
+/// Whether this line of `CLUSTER NODES` says that the node holds the slot.
+fn holds(line: &str, slot: u16) -> bool {
+    line.split(' ').skip(8).any(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let bound = |text: &str| text.parse::<u16>().unwrap_or(u16::MAX);
+        (bound(first)..=bound(last)).contains(&slot)
+    })
+}
+
+/// A master, the replica that will be chosen after it, another that is left then, and three sentinels who watch.
 pub(super) struct Guarded {
     pub(super) master: Server,
     pub(super) replica: Server,
+    pub(super) spare: Server,
     pub(super) sentinels: Vec<Server>,
 }
 
 impl Guarded {
     pub(super) fn start() -> Self {
         let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
-        let replica = Server::on_port(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
-        wait_for("the replica", || is_followed(master.port, replica.port));
+        let follow =
+            ["--replicaof", "127.0.0.1", &master.port.to_string(), "--repl-diskless-sync-delay", "0"];
+        let replica = Server::on_port(&follow);
+        let spare = Server::on_port(&[&follow[..], &["--replica-priority", "200"]].concat());
+        wait_for("the replicas", || {
+            [&replica, &spare].iter().all(|replica| is_followed(master.port, replica.port))
+        });
         let sentinels: Vec<Server> = (0..3).map(|_| sentinel(master.port)).collect();
-        let guarded = Self { master, replica, sentinels };
-        wait_for("the sentinels to know each other and the replica", || {
+        let guarded = Self { master, replica, spare, sentinels };
+        wait_for("the sentinels to know each other and the replicas", || {
             guarded.sentinels.iter().all(|sentinel| {
                 let known = cli(sentinel.port, &["sentinel", "master", "main"]);
                 let mut lines = known.lines();
@@ -232,7 +275,7 @@ impl Guarded {
                     lines.by_ref().find(|line| *line == name)?;
                     lines.next().map(str::to_owned)
                 };
-                field("num-slaves").as_deref() == Some("1")
+                field("num-slaves").as_deref() == Some("2")
                     && field("num-other-sentinels").as_deref() == Some("2")
             })
         });
@@ -261,7 +304,7 @@ fn sentinel(master: u16) -> Server {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let server = Server { child, folder, port };
+    let server = Server { child, folder, port, arguments: Vec::new() };
     wait_for("the sentinel", || cli(port, &["ping"]).trim() == "PONG");
     server
 }

@@ -4,8 +4,11 @@ mod away;
 mod harness;
 mod heal;
 mod kinds;
+mod line;
 mod moves;
 mod queue;
+mod replicas;
+mod walks;
 
 use self::harness::Server;
 use crate::store::contract::{self, every_case};

@@ -1,0 +1,112 @@
+//! Many things that must not be lost with one server, said at once: one journey to each server, and one `WAIT` behind it.
+//! Never asks each to be confirmed alone, unless keys are moving meanwhile.
+
+use ::redis::Value;
+use tokio::task::JoinSet;
+
+use super::Redis;
+use super::address::Place;
+use super::connection::Ask;
+use crate::store::StoreError;
+
+/// Whether replicas are to be asked: not any more, once they did not confirm what belongs to the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sure {
+    Yes,
+    /// Said again later, by [`Redis::repeat`].
+    Later,
+}
+
+/// An answer, and whether replicas have confirmed it.
+type Outcome = Result<(Value, bool), StoreError>;
+
+/// What one server is asked, and the places of the questions among all.
+type Group = (Place, Vec<usize>);
+
+impl Redis {
+    /// Says things that have one answer each and may be said twice. Answers come in the order of the questions; what is
+    /// not confirmed is said again until it is. `sure` becomes [`Sure::Later`] with the first that is not.
+    pub(super) async fn say_all(&self, asks: Vec<Ask>, sure: &mut Sure) -> Result<Vec<Value>, StoreError> {
+        if *sure == Sure::Later {
+            let answers = self.connection.ask_all(asks.clone()).await?;
+            self.repeat(asks);
+            return Ok(answers.into_iter().map(|mut own| own.pop().unwrap_or_default()).collect());
+        }
+        let outcomes = self.run_all_surely(&asks).await;
+        let open = asks.into_iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, Ok((_, false))));
+        let open: Vec<Ask> = open.map(|(ask, _)| ask).collect();
+        if !open.is_empty() {
+            *sure = Sure::Later;
+            self.repeat(open);
+        }
+        outcomes.into_iter().map(|outcome| outcome.map(|(answer, _)| answer)).collect()
+    }
+
+    /// As [`Redis::run_surely`], for many at once.
+    pub(super) async fn run_all_surely(&self, asks: &[Ask]) -> Vec<Outcome> {
+        let mut outcomes: Vec<Outcome> = vec![Ok((Value::Nil, false)); asks.len()];
+        let mut tasks = JoinSet::new();
+        for (_, members) in self.by_server(asks, &mut outcomes).await {
+            let some: Vec<Ask> = members.iter().filter_map(|at| asks.get(*at).cloned()).collect();
+            let this = self.clone();
+            let say = async move { (members, this.run_group_surely(&some).await) };
+            tasks.spawn_on(say, self.connection.home());
+        }
+        for (members, outcome) in tasks.join_all().await {
+            for (number, at) in members.into_iter().enumerate() {
+                if let Some(place) = outcomes.get_mut(at) {
+                    *place = match &outcome {
+                        Ok(some) => some.get(number).cloned().unwrap_or(Ok((Value::Nil, false))),
+                        Err(error) => Err(error.clone()),
+                    };
+                }
+            }
+        }
+        outcomes
+    }
+
+    /// Together, where all go to one server. Where their keys part meanwhile, or one of them is refused: one after the
+    /// other.
+    async fn run_group_surely(&self, asks: &[Ask]) -> Result<Vec<Outcome>, StoreError> {
+        let Some(first) = asks.first() else { return Ok(Vec::new()) };
+        if asks.len() > 1 {
+            let calls = asks.iter().flat_map(|ask| ask.calls.iter().cloned()).collect();
+            let together = Ask { key: first.key.clone(), calls };
+            match self.connection.ask_surely(&together).await {
+                Ok((answers, sure)) if answers.len() == asks.len() => {
+                    return Ok(answers.into_iter().map(|answer| Ok((answer, sure))).collect());
+                }
+                Err(error @ StoreError::Away(_)) if !self.connection.is_cluster() => return Err(error),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        let mut outcomes = Vec::with_capacity(asks.len());
+        for ask in asks {
+            let away = outcomes.last().filter(|last| matches!(last, Err(StoreError::Away(_)))).cloned();
+            outcomes.push(match away {
+                Some(away) => away,
+                None => self.run_surely(ask).await,
+            });
+        }
+        Ok(outcomes)
+    }
+
+    /// Which go to the same server; where none can be found at the moment, the outcomes say why.
+    async fn by_server(&self, asks: &[Ask], outcomes: &mut [Outcome]) -> Vec<Group> {
+        let mut groups: Vec<Group> = Vec::new();
+        for (at, ask) in asks.iter().enumerate() {
+            match self.connection.place_of(&ask.key).await {
+                Ok(place) => match groups.iter_mut().find(|(known, _)| *known == place) {
+                    Some((_, members)) => members.push(at),
+                    None => groups.push((place, vec![at])),
+                },
+                // Who knows no way to this one knows none to the others.
+                Err(error) => {
+                    outcomes.fill(Err(error));
+                    return Vec::new();
+                }
+            }
+        }
+        groups
+    }
+}

@@ -1,0 +1,140 @@
+//! What replicas have not confirmed: waits once, is said again until they have, and is never called confirmed before.
+
+use std::time::{Duration, Instant};
+
+use super::super::Redis;
+use super::super::connection::Ask;
+use super::harness::{Server, cli, is_followed, settings, wait_for};
+use crate::random::Random;
+use crate::store::contract::{Bench, alice};
+use crate::store::{NewLink, RedisSettings, Settings, StoreError, Which};
+
+/// A master with its replica, a patient bench, and a backend that does not wait long.
+fn followed() -> (Server, Server, Bench, Redis) {
+    let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
+    let replica = Server::on_port(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    wait_for("the replica", || is_followed(master.port, replica.port));
+    let of = settings(&format!("redis://127.0.0.1:{}", master.port));
+    let bench = Bench::of(Settings::Redis(of.clone()), ());
+    let hasty = RedisSettings { timeout: Duration::from_millis(800), ..of };
+    let redis = Redis::open(&hasty, &bench.clock, &Random::system()).unwrap();
+    (master, replica, bench, redis)
+}
+
+fn assert_unconfirmed(outcome: &Result<(), StoreError>) {
+    assert!(
+        matches!(outcome, Err(StoreError::Away(why)) if why.contains("no replica has confirmed")),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_no_replica_confirms_waits_once_however_often_it_is_said_and_leaves_when_one_does() {
+    let (_master, mut replica, bench, redis) = followed();
+    let session = bench.signed_in(1).await;
+    redis.confirmed().await.unwrap();
+    replica.signal("STOP");
+    for _ in 0..4 {
+        // The first ends it, the others find it ended.
+        redis.revoke_sessions(Which::Ids(vec![session.to_string()])).await.unwrap();
+    }
+    redis.keep_generation("wiki", &alice(), 7);
+    redis.keep_generation("wiki", &alice(), 7);
+    assert_eq!(redis.repeats.open(), 3, "the session, that it has ended, the generation");
+    assert_unconfirmed(&redis.confirmed().await);
+    assert_eq!(redis.repeats.open(), 3);
+    replica.signal("CONT");
+    let port = replica.port;
+    // One that did not hear its master for so long may have to begin anew.
+    while redis.confirmed().await.is_err() {}
+    assert_eq!(redis.repeats.open(), 0);
+    assert_eq!(cli(port, &["zcard", "linkgate:{standing}:revoked"]).trim(), "1");
+    assert_eq!(cli(port, &["hvals", "linkgate:{standing}:generations"]).trim(), "7");
+}
+
+/// How often `WAIT` was asked so far.
+fn waits(port: u16) -> u32 {
+    let stats = cli(port, &["info", "commandstats"]);
+    let line = stats.lines().find(|line| line.starts_with("cmdstat_wait:")).unwrap_or_default();
+    line.split(['=', ',']).nth(1).and_then(|calls| calls.parse().ok()).unwrap_or(0)
+}
+
+async fn two_thousand_links(bench: &Bench) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..2_000_u16 {
+        let mut token_hash = [7; 32];
+        token_hash[..2].copy_from_slice(&number.to_be_bytes());
+        let link = NewLink { id: format!("link-{number}"), token_hash, ..bench.link(1) };
+        let store = bench.store.clone();
+        tasks.spawn(async move { store.put_link(link, None).await.unwrap() });
+    }
+    tasks.join_all().await;
+}
+
+fn revoked_at(port: u16) -> usize {
+    let script = "local n = 0 for _, k in ipairs(redis.call('KEYS', 'linkgate:{l:*')) do \
+                  n = n + redis.call('HEXISTS', k, 'revoked_at') end return n";
+    cli(port, &["eval", script, "0"]).trim().parse().unwrap_or(0)
+}
+
+#[tokio::test]
+async fn two_thousand_links_are_taken_back_with_a_replica_as_fast_as_without() {
+    let alone = Server::on_port(&[]);
+    let bench = Bench::of(Settings::Redis(settings(&format!("redis://127.0.0.1:{}", alone.port))), ());
+    two_thousand_links(&bench).await;
+    let began = Instant::now();
+    assert_eq!(bench.store.revoke_links(Which::All(None)).await.unwrap(), 2_000);
+    let without = began.elapsed();
+
+    let (master, replica, bench, redis) = followed();
+    two_thousand_links(&bench).await;
+    let before = waits(master.port);
+    let began = Instant::now();
+    assert_eq!(redis.revoke_links(Which::All(None)).await.unwrap(), 2_000);
+    let with = began.elapsed();
+    println!("2,000 links taken back: {without:?} without a replica, {with:?} with one");
+    redis.confirmed().await.unwrap();
+    let asked = waits(master.port) - before;
+    assert!(asked <= 6, "one question for each step, and one more where a script was new: {asked}");
+    assert_eq!(revoked_at(replica.port), 2_000, "the replica has them all");
+    assert!(with < without * 3 + Duration::from_secs(2), "{with:?} against {without:?}");
+}
+
+#[tokio::test]
+async fn two_thousand_links_that_no_replica_confirms_are_said_so_once_and_confirmed_later() {
+    let (master, mut replica, bench, redis) = followed();
+    two_thousand_links(&bench).await;
+    redis.version().await.unwrap();
+    replica.signal("STOP");
+    let before = waits(master.port);
+    let began = Instant::now();
+    assert_eq!(redis.revoke_links(Which::All(None)).await.unwrap(), 2_000);
+    let took = began.elapsed();
+    println!("2,000 links taken back while no replica confirms: {took:?}");
+    assert!(took < Duration::from_secs(4), "waited for once, not for each: {took:?}");
+    assert!(waits(master.port) - before <= 4, "{}", waits(master.port) - before);
+    assert_eq!(revoked_at(master.port), 2_000, "in force here");
+    assert_unconfirmed(&redis.confirmed().await);
+    replica.signal("CONT");
+    while redis.confirmed().await.is_err() {}
+    assert_eq!(revoked_at(replica.port), 2_000);
+}
+
+#[tokio::test]
+async fn what_finds_no_room_to_wait_is_never_called_confirmed() {
+    let (_master, mut replica, bench, redis) = followed();
+    bench.signed_in(1).await;
+    replica.signal("STOP");
+    for number in 0..5_u8 {
+        let mut large = ::redis::cmd("SET");
+        large.arg("linkgate:x").arg(vec![number; 4 << 20]);
+        redis.repeat(vec![Ask::one("linkgate:x", large)]);
+    }
+    assert_eq!(redis.repeats.open(), 5);
+    replica.signal("CONT");
+    while redis.repeats.open() > 2 {
+        assert_unconfirmed(&redis.confirmed().await);
+    }
+    assert_eq!(cli(replica.port, &["strlen", "linkgate:x"]).trim(), "4194304", "what had room");
+    assert_unconfirmed(&redis.confirmed().await);
+}
