@@ -103,7 +103,7 @@ async fn round(several: &Arc<Several>, redis: &mut Sentinels, number: u64, count
         (answered.load(Ordering::SeqCst) >= size / 3).then_some(())
     })
     .await;
-    redis.lose(loss);
+    redis.lose(loss).await;
     redis.replaced().await;
     let outcomes = tasks.join_all().await;
     redis.mend().await;

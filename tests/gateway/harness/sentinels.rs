@@ -93,9 +93,12 @@ fn follows(role: &str, master: &str) -> bool {
     said.first() == Some(&"slave") && said.get(2) == Some(&master) && said.get(3) == Some(&"connected")
 }
 
+/// Its port, and what keeps it.
+type Sentinel = (u16, Running, TempDir);
+
 pub struct Sentinels {
     nodes: Vec<Node>,
-    sentinels: Vec<(u16, Running, TempDir)>,
+    sentinels: Vec<Sentinel>,
     /// Which of the nodes is the master.
     master: usize,
 }
@@ -189,7 +192,16 @@ impl Sentinels {
         .await;
     }
 
-    pub fn lose(&mut self, loss: Loss) {
+    /// The line of the master, as a sentinel names it.
+    async fn named((sentinel, ..): &Sentinel) -> Option<u16> {
+        let said = cli(*sentinel, &["sentinel", "get-master-addr-by-name", "main"]).await;
+        said.lines().nth(1)?.trim().parse().ok()
+    }
+
+    /// Whoever is the master at this moment: on a busy machine it may have changed since.
+    pub async fn lose(&mut self, loss: Loss) {
+        let named = Self::named(&self.sentinels[0]).await.unwrap();
+        self.master = self.nodes.iter().position(|node| node.line.port == named).unwrap();
         let node = &mut self.nodes[self.master];
         node.line.is_among(Weather::Cut);
         if loss == Loss::Dies {
@@ -202,9 +214,8 @@ impl Sentinels {
         let old = self.nodes[self.master].line.port;
         let new = eventually_within(PATIENCE, "the sentinels name another master", async || {
             let mut named = Vec::new();
-            for (port, ..) in &self.sentinels {
-                let said = cli(*port, &["sentinel", "get-master-addr-by-name", "main"]).await;
-                named.extend(said.lines().nth(1).and_then(|port| port.trim().parse::<u16>().ok()));
+            for sentinel in &self.sentinels {
+                named.extend(Self::named(sentinel).await);
             }
             named.retain(|port| *port != old);
             (named.len() > 1).then(|| named[0])
