@@ -45,7 +45,7 @@ async fn redeem(several: &Several, machine: usize, letter: &Letter, wanted: bool
     if !wanted {
         return ask().await;
     }
-    eventually_within(Duration::from_secs(60), "the store has an answer", async || {
+    eventually_within(Duration::from_mins(1), "the store has an answer", async || {
         Some(ask().await).filter(|status| *status != 503)
     })
     .await
@@ -59,7 +59,7 @@ async fn links(several: &Arc<Several>, redis: &Sentinels, round: u64, count: usi
         tasks.spawn(async move {
             for number in (asker..count).step_by(AT_ONCE) {
                 let body = format!("{{\"email\":\"person-{round}-{number}@example.org\"}}");
-                eventually_within(Duration::from_secs(60), "it is asked for", async || {
+                eventually_within(Duration::from_mins(1), "it is asked for", async || {
                     let answer = several.at(number % 2, "POST /.linkgate/login", &body).await;
                     (answer.status == 202).then_some(())
                 })
@@ -101,7 +101,7 @@ async fn round(several: &Arc<Several>, redis: &mut Sentinels, number: u64, count
             }
         });
     }
-    eventually_within(Duration::from_secs(60), "a third is done", async || {
+    eventually_within(Duration::from_mins(1), "a third is done", async || {
         (answered.load(Ordering::SeqCst) >= size / 3).then_some(())
     })
     .await;
@@ -111,7 +111,7 @@ async fn round(several: &Arc<Several>, redis: &mut Sentinels, number: u64, count
     redis.mend().await;
     count.fail_overs += 1;
     // What the new master holds of them is read first: a try that is not confirmed would change it.
-    let live = eventually_within(Duration::from_secs(60), "the links are listed", async || {
+    let live = eventually_within(Duration::from_mins(1), "the links are listed", async || {
         let list = several.machines[0].command(&["link", "list", "--state", "active", "--json"]).await;
         list.status.success().then_some(list.stdout)
     })

@@ -98,7 +98,7 @@ type Sentinel = (u16, Running, TempDir);
 
 pub struct Sentinels {
     nodes: Vec<Node>,
-    sentinels: Vec<Sentinel>,
+    watchers: Vec<Sentinel>,
     /// Which of the nodes is the master.
     master: usize,
 }
@@ -136,13 +136,13 @@ impl Sentinels {
             command.current_dir(folder.path()).args(["sentinel.conf", "--sentinel"]);
             sentinels.push((port, Running(run(&mut command)), folder));
         }
-        let mut all = Self { nodes, sentinels, master: 0 };
+        let mut all = Self { nodes, watchers: sentinels, master: 0 };
         all.whole().await;
         all
     }
 
     pub fn url(&self) -> String {
-        let all: Vec<String> = self.sentinels.iter().map(|(port, ..)| format!("127.0.0.1:{port}")).collect();
+        let all: Vec<String> = self.watchers.iter().map(|(port, ..)| format!("127.0.0.1:{port}")).collect();
         format!("redis+sentinel://{}/main", all.join(","))
     }
 
@@ -152,10 +152,10 @@ impl Sentinels {
         let replicas = (self.nodes.len() - 1).to_string();
         self.master =
             eventually_within(PATIENCE, "the sentinels know everybody, and all is well", async || {
-                let (first, ..) = &self.sentinels[0];
+                let (first, ..) = &self.watchers[0];
                 let known = cli(*first, &["sentinel", "master", "main"]).await;
                 let master = field(&known, "port")?.to_owned();
-                for (port, ..) in &self.sentinels {
+                for (port, ..) in &self.watchers {
                     let known = cli(*port, &["sentinel", "master", "main"]).await;
                     let so = field(&known, "port")? == master
                         && field(&known, "flags")? == "master"
@@ -200,7 +200,7 @@ impl Sentinels {
 
     /// Whoever is the master at this moment: on a busy machine it may have changed since.
     pub async fn lose(&mut self, loss: Loss) {
-        let named = Self::named(&self.sentinels[0]).await.unwrap();
+        let named = Self::named(&self.watchers[0]).await.unwrap();
         self.master = self.nodes.iter().position(|node| node.line.port == named).unwrap();
         let node = &mut self.nodes[self.master];
         node.line.is_among(Weather::Cut);
@@ -214,7 +214,7 @@ impl Sentinels {
         let old = self.nodes[self.master].line.port;
         let new = eventually_within(PATIENCE, "the sentinels name another master", async || {
             let mut named = Vec::new();
-            for sentinel in &self.sentinels {
+            for sentinel in &self.watchers {
                 named.extend(Self::named(sentinel).await);
             }
             named.retain(|port| *port != old);
