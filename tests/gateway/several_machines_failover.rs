@@ -101,11 +101,18 @@ async fn round(several: &Arc<Several>, redis: &mut Sentinels, number: u64, count
             }
         });
     }
-    eventually_within(Duration::from_mins(1), "a third is done", async || {
-        (answered.load(Ordering::SeqCst) >= size / 3).then_some(())
-    })
-    .await;
+    let done = async |share: usize| {
+        eventually_within(Duration::from_mins(1), "part of it is done", async || {
+            (answered.load(Ordering::SeqCst) >= share).then_some(())
+        })
+        .await;
+    };
+    done(size / 4).await;
+    // Whoever confirms from here on is another one: it must be the next master.
+    redis.one_lags();
+    done(size / 3).await;
     redis.lose(loss).await;
+    redis.none_lags();
     redis.replaced().await;
     let outcomes = tasks.join_all().await;
     redis.mend().await;

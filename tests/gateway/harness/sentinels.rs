@@ -101,6 +101,7 @@ pub struct Sentinels {
     watchers: Vec<Sentinel>,
     /// Which of the nodes is the master.
     master: usize,
+    lagging: Option<usize>,
 }
 
 /// What becomes of the master.
@@ -136,7 +137,7 @@ impl Sentinels {
             command.current_dir(folder.path()).args(["sentinel.conf", "--sentinel"]);
             sentinels.push((port, Running(run(&mut command)), folder));
         }
-        let mut all = Self { nodes, watchers: sentinels, master: 0 };
+        let mut all = Self { nodes, watchers: sentinels, master: 0, lagging: None };
         all.whole().await;
         all
     }
@@ -196,6 +197,26 @@ impl Sentinels {
     async fn named((sentinel, ..): &Sentinel) -> Option<u16> {
         let said = cli(*sentinel, &["sentinel", "get-master-addr-by-name", "main"]).await;
         said.lines().nth(1)?.trim().parse().ok()
+    }
+
+    /// Where there are several replicas, one of them stands still from now on, so that it lags behind the others.
+    pub fn one_lags(&mut self) {
+        let mut replicas = (0..self.nodes.len()).filter(|at| *at != self.master);
+        self.lagging = replicas.nth(1);
+        self.signal("STOP");
+    }
+
+    /// It goes on.
+    pub fn none_lags(&mut self) {
+        self.signal("CONT");
+        self.lagging = None;
+    }
+
+    fn signal(&self, name: &str) {
+        let node = self.lagging.and_then(|at| self.nodes[at].running.as_ref());
+        let Some(Running(child)) = node else { return };
+        let (signal, id) = (format!("-{name}"), child.id().to_string());
+        assert!(Command::new("kill").args([&signal, &id]).status().unwrap().success());
     }
 
     /// Whoever is the master at this moment: on a busy machine it may have changed since.
