@@ -160,7 +160,9 @@ impl Housekeeping {
 }
 
 async fn sweep(store: Store) {
-    if let Err(error) = store.sweep().await {
-        tracing::warn!(%error, "what has ended could not be swept");
+    match store.sweep_in_turn().await {
+        Ok(Some(_)) => {}
+        Ok(None) => tracing::debug!("another instance sweeps this hour"),
+        Err(error) => tracing::warn!(%error, "what has ended could not be swept"),
     }
 }

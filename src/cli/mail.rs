@@ -29,6 +29,7 @@ pub async fn run(loaded: &Loaded, asked: Mail) -> Result<(), Failure> {
                 Some(Queue::Drop { ids }) => {
                     let count = bench.store.drop_letters(&ids).await?;
                     bench.note("letter.dropped", "", None, ids.join(" ")).await?;
+                    bench.store.confirmed().await?;
                     output::line(&format!("{count} dropped"))
                 }
             }

@@ -114,9 +114,13 @@ pub async fn import(loaded: &Loaded, file: &Path, other_secret: bool) -> Result<
         (Err(error), _) => return Err(error.into()),
         (Ok(_), Err(failure)) => return Err(failure.into()),
     };
-    bench.note("store.imported", "", None, census.to_string()).await?;
+    let noted = bench.note("store.imported", "", None, census.to_string()).await;
     bench.store.confirmed().await?;
-    output::line(&format!("imported: {census}"))
+    output::line(&format!("imported: {census}"))?;
+    // Done it is all the same.
+    noted.or_else(|(Failure::Failed(why) | Failure::Usage(why))| {
+        output::remark(&format!("the log does not say that it was imported: {why}"))
+    })
 }
 
 /// The marks of the master secrets in force, the present one first.

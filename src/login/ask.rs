@@ -122,8 +122,8 @@ pub(super) fn sends_letters(call: &Call) -> bool {
     call.visitor.site.mail && call.visitor.site.site.sign_in == SignIn::SelfService
 }
 
-/// Does all the work for anybody; at the end either the letter or a line of the audit is written. `Ok`: what was to be
-/// kept is on the disk.
+/// Does all the work for anybody; at the end either the letter is kept, or as much is done as if it were, and a line of
+/// the audit is written. `Ok`: what was to be kept is on the disk, and with its replicas where it has some.
 async fn send(call: &Call, email: &EmailAddress, return_to: &str, nonce: &Nonce) -> Result<(), Problem> {
     let parts = &call.login.parts;
     let site = &call.visitor.site;
@@ -148,7 +148,10 @@ async fn send(call: &Call, email: &EmailAddress, return_to: &str, nonce: &Nonce)
             parts.store.put_link(made.link, Some(made.letter)).await
         } else {
             let why = if known { "limit" } else { "not allowed to sign in" };
-            parts.store.audit(call.event("link.refused", email.as_str(), why)).await
+            let refused = parts.store.audit(call.event("link.refused", email.as_str(), why));
+            let pretended = parts.store.pretend_link(made.link, Some(made.letter));
+            let (refused, pretended) = tokio::join!(refused, pretended);
+            pretended.and(refused)
         }
     };
     let (asked, kept) = tokio::join!(asked, kept);

@@ -53,11 +53,17 @@ pub(super) async fn letter_may(
         return Ok(store.spend(&bucket, limits.ask_per_address).await? && admitted);
     }
     let address = format!("ask {site} address {}", email.untagged());
-    let domain = format!("ask {site} domain {}", email.domain());
-    Ok(store.spend(&address, limits.ask_per_address).await?
-        && admitted
-        && store.spend(&domain, limits.ask_per_domain).await?
-        && store.spend(&format!("ask {site} all"), limits.ask_per_site).await?)
+    let mut may = store.spend(&address, limits.ask_per_address).await? && admitted;
+    let shared = [
+        (format!("ask {site} domain {}", email.domain()), limits.ask_per_domain),
+        (format!("ask {site} all"), limits.ask_per_site),
+    ];
+    for (bucket, quota) in shared {
+        // Asked for a stranger too, but for none: the same servers answer, or do not.
+        let quota = Quota { count: if may { quota.count } else { 0 }, ..quota };
+        may = store.spend(&bucket, quota).await?;
+    }
+    Ok(may)
 }
 
 /// Lower-case hexadecimal, for names of buckets.

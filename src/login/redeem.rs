@@ -113,11 +113,12 @@ pub(super) async fn code(
 }
 
 /// The session of a link that this browser has just redeemed, given to it a second time: the first answer was lost, or
-/// a second click was faster. `None`: the session is no longer there.
+/// a second click was faster. The store says anew that it is so: a redemption that was answered with 503 may not be
+/// sure yet, and what the link's record says alone is no reason to let anybody in. `None`: the session is no longer there.
 pub(super) async fn resume(call: &Call, record: &LinkRecord, to: &str) -> Result<Option<Response>, Problem> {
     let Some(id) = record.session else { return Ok(None) };
     let parts = &call.login.parts;
-    let Some(found) = parts.store.session(id).await? else { return Ok(None) };
+    let Some(found) = parts.store.resume(record.token_hash, id).await? else { return Ok(None) };
     let live = found.revoked_at.is_none() && call.now < found.ends_at && call.now < found.idle_until;
     let own = found.site == call.site() && found.email == record.email;
     if !live || !own || parts.standing.is_revoked(&id) || call.admitted(&found.email).is_none() {

@@ -94,6 +94,16 @@ impl Store {
         }
     }
 
+    /// Why nobody can be signed in though records can be read: the token service could not be used when it was asked last.
+    /// Empty: it could, or there is none.
+    #[must_use]
+    pub fn trouble(&self) -> String {
+        match &self.backend {
+            Backend::Http(http) => http.trouble(),
+            Backend::Sqlite(_) | Backend::Redis(_) => String::new(),
+        }
+    }
+
     /// Rung when a letter was put or brought back by this process. It holds one ring for one listener.
     #[must_use]
     pub fn letters_waiting(&self) -> Arc<Notify> {
@@ -161,8 +171,7 @@ impl Store {
         Ok(self.limits.spend(bucket, quota, self.clock.now()))
     }
 
-    /// Removes what is of no more use to anybody. Runs at start and after each new link by itself; call it hourly.
-    /// Nothing depends on it but size.
+    /// Removes what is of no more use to anybody. Nothing depends on it but size.
     ///
     /// # Errors
     /// [`StoreError`]; nothing was removed then.
@@ -173,6 +182,20 @@ impl Store {
             Backend::Redis(redis) => redis.sweep().await,
             Backend::Http(http) => http.sweep().await,
         }
+    }
+
+    /// As [`Store::sweep`], which one of all who share the store does for all of them each hour. `None`: it was not our
+    /// turn.
+    ///
+    /// # Errors
+    /// [`StoreError`]; whose turn it is nobody may know then, and another hour comes.
+    pub async fn sweep_in_turn(&self) -> Result<Option<Swept>, StoreError> {
+        if let Backend::Redis(redis) = &self.backend
+            && !redis.is_our_turn().await?
+        {
+            return Ok(None);
+        }
+        self.sweep().await.map(Some)
     }
 
     /// Makes this linkgate the one that writes to the organisation's token service, in place of one that is gone.
@@ -217,11 +240,17 @@ verbs! { both:
     /// Keeps a link and its letter, both or neither, and rings [`Store::letters_waiting`]. A link that carries the code
     /// of an earlier one (same browser, address and seed) takes over its count of wrong tries.
     put_link(link: NewLink, letter: Option<NewLetter>) -> ();
+    /// Asks everybody whom `put_link` would ask, waits for whom it would wait for, fails where it would, and keeps
+    /// nothing: for who must not learn that no letter is sent.
+    pretend_link(link: NewLink, letter: Option<NewLetter>) -> ();
     /// Spends one use of a live link, writes the session, notes it in the link, voids the link's code and ends the old
     /// session: all or nothing. Among any number of callers a single-use link has one winner.
     redeem(token_hash: [u8; 32], by: Redeemer) -> Redeemed;
     /// The same by a typed code. Tries are counted here, before anybody learns whether the code was right.
     redeem_code(site: &str, nonce_hash: [u8; 32], code_tag: [u8; 32], by: Redeemer) -> CodeRedeemed;
+    /// The session that a link made, to be given to its browser a second time: as sure as `redeem` would be of it, or an
+    /// error. `None`: the link did not make it, or it is past its absolute end.
+    resume(token_hash: [u8; 32], id: SessionId) -> Option<SessionRecord>;
     /// Takes back links that still let in, with the letters that wait to carry them. Says how many.
     revoke_links(which: Which) -> u64;
     /// Begins a new key epoch. Older ones are believed until `keep_until`; with `now_only` not at all any more, and

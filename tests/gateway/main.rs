@@ -43,6 +43,7 @@ mod several_machines_failover;
 mod several_machines_faults;
 mod several_machines_lost;
 mod several_machines_replica;
+mod several_machines_replicas;
 mod sign_in;
 mod sign_out;
 mod slow;

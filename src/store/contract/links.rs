@@ -51,6 +51,24 @@ pub(in crate::store) async fn a_link_of_three_uses_lets_in_three_times_and_one_w
     }
 }
 
+pub(in crate::store) async fn the_session_that_a_link_made_can_be_had_again_by_that_link_only(bench: Bench) {
+    let (one, two) = (bench.signed_in(1).await, bench.signed_in(2).await);
+    bench.store.put_link(bench.link(3), None).await.unwrap();
+    let again = bench.store.resume([1; 32], one).await.unwrap().unwrap();
+    assert_eq!(Some(&again), bench.store.session(one).await.unwrap().as_ref());
+    for (hash, id) in
+        [([1; 32], two), ([2; 32], one), ([3; 32], one), ([9; 32], one), ([1; 32], session_id(9))]
+    {
+        assert!(bench.store.resume(hash, id).await.unwrap().is_none());
+    }
+    // Asking spends nothing and begins nothing.
+    assert_eq!(bench.store.peek_link([3; 32]).await.unwrap().unwrap().uses_left, Some(1));
+    bench.store.revoke_sessions(Which::Ids(vec![one.to_string()])).await.unwrap();
+    assert!(bench.store.resume([1; 32], one).await.unwrap().unwrap().revoked_at.is_some());
+    bench.days(31);
+    assert!(bench.store.resume([1; 32], two).await.unwrap().is_none());
+}
+
 pub(in crate::store) async fn a_link_is_judged_when_it_is_used_and_not_by_a_sweep(bench: Bench) {
     for number in 1..=3 {
         bench.store.put_link(bench.link(number), None).await.unwrap();

@@ -23,6 +23,7 @@ macro_rules! every_case {
         $each! { $($first)*
             links::of_a_thousand_who_redeem_one_link_at_once_exactly_one_wins,
             links::a_link_of_three_uses_lets_in_three_times_and_one_without_limit_always,
+            links::the_session_that_a_link_made_can_be_had_again_by_that_link_only,
             links::a_link_is_judged_when_it_is_used_and_not_by_a_sweep,
             links::signing_in_ends_the_browsers_old_session_in_the_same_step_and_only_on_its_site,
             links::five_wrong_addresses_close_a_link_to_typed_ones_but_spend_nothing,

@@ -20,23 +20,25 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 pub use address::ServiceAddress;
 
 use self::asks::{Answer, Ask, Asked};
+use self::record::Claimant;
 use self::wire::Wire;
 use self::worker::{QUEUE, Worker};
 use super::sqlite::{Objection, Sqlite};
 use super::transfer::{Census, Delivery, Moved};
 use super::{
-    CodeRedeemed, HttpSettings, LinkRecord, LinkState, NewLetter, NewLink, Redeemed, Redeemer, StoreError,
-    Swept, Which,
+    CodeRedeemed, HttpSettings, LinkRecord, LinkState, NewLetter, NewLink, Redeemed, Redeemer, SessionRecord,
+    StoreError, Swept, Which,
 };
 use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::identity::KeyEpoch;
+use crate::identity::SessionId;
 use crate::random::Random;
 
 /// How much longer than the service we wait for our own thread, so that it can say what went wrong.
@@ -50,6 +52,7 @@ const PUBLISHING: Duration = Duration::from_mins(1);
 pub(super) struct Http {
     sqlite: Sqlite,
     asks: mpsc::Sender<Asked>,
+    troubles: watch::Receiver<String>,
     clock: Clock,
     timeout: Duration,
 }
@@ -60,6 +63,7 @@ impl Http {
         let wire = Wire::new(settings)?;
         let sqlite = Sqlite::open(&settings.path, clock, random)?;
         let (asks, waiting) = mpsc::channel(QUEUE);
+        let (trouble, troubles) = watch::channel(String::new());
         let mut lock = settings.path.as_os_str().to_owned();
         lock.push("-service");
         let (timeout, lock, ledger, time) =
@@ -72,17 +76,17 @@ impl Http {
             .map_err(|error| no_thread(&error))?;
         let work = move || {
             runtime.block_on(async move {
-                let owner = ledger.instance().to_owned();
+                let by = Claimant { owner: ledger.instance().to_owned(), turns: Vec::new() };
                 let worker = Worker {
                     sqlite: ledger,
                     wire,
                     clock: time,
                     lock,
-                    owner,
+                    by,
                     timeout,
                     behind: false,
                     claimed: false,
-                    away: false,
+                    trouble,
                 };
                 worker.run(waiting).await;
             });
@@ -91,7 +95,12 @@ impl Http {
             .name("store-service".to_owned())
             .spawn(work)
             .map_err(|error| no_thread(&error))?;
-        Ok(Self { sqlite, asks, clock: clock.clone(), timeout })
+        Ok(Self { sqlite, asks, troubles, clock: clock.clone(), timeout })
+    }
+
+    /// Why the service could not be used when it was asked last; empty: it could.
+    pub(super) fn trouble(&self) -> String {
+        self.troubles.borrow().clone()
     }
 
     pub(super) fn letters_waiting(&self) -> Arc<Notify> {
@@ -135,6 +144,16 @@ impl Http {
         self.ask(|answer| Ask::Put { link, letter, answer }).await
     }
 
+    /// The service reads and writes as for a link, but what it holds already.
+    pub(super) async fn pretend_link(
+        &self,
+        link: NewLink,
+        letter: Option<NewLetter>,
+    ) -> Result<(), StoreError> {
+        self.ask(|answer| Ask::Pretend { answer }).await?;
+        self.sqlite.pretend_link(link, letter).await
+    }
+
     /// Commits in the ledger; nobody is let in before the service has heard of it. What the ledger refuses is refused
     /// without asking anybody.
     pub(super) async fn redeem(&self, token_hash: [u8; 32], by: Redeemer) -> Result<Redeemed, StoreError> {
@@ -156,6 +175,16 @@ impl Http {
     ) -> Result<CodeRedeemed, StoreError> {
         let site = site.to_owned();
         self.ask(|answer| Ask::Code { site, nonce_hash, code_tag, by, answer }).await
+    }
+
+    /// A redemption that the service is just being told of comes first: should it not be heard, its session has ended.
+    pub(super) async fn resume(
+        &self,
+        token_hash: [u8; 32],
+        id: SessionId,
+    ) -> Result<Option<SessionRecord>, StoreError> {
+        self.settle().await?;
+        self.sqlite.resume(token_hash, id).await
     }
 
     /// Commits in the ledger, where it is in force at once; the service is told, and told again if need be.
@@ -183,10 +212,16 @@ impl Http {
     /// Lays the two books side by side too. A service that is away is no failure; another linkgate that writes there is.
     pub(super) async fn sweep(&self) -> Result<Swept, StoreError> {
         let swept = self.sqlite.sweep().await?;
-        self.admit().await.map(|()| swept)
+        self.look().await.map(|()| swept)
     }
 
+    /// Begins to serve: who does so with an older copy of the ledger is known from then on.
     pub(super) async fn admit(&self) -> Result<(), StoreError> {
+        self.sqlite.begin_turn().await?;
+        self.look().await
+    }
+
+    async fn look(&self) -> Result<(), StoreError> {
         match self.settle().await {
             Err(error @ StoreError::Invalid(_)) => Err(error),
             // It is in the log, and is done as soon as the service answers.
@@ -227,6 +262,7 @@ impl Http {
 
     /// Makes this linkgate the one that writes to the service.
     pub(super) async fn claim(&self) -> Result<(), StoreError> {
+        self.sqlite.begin_turn().await?;
         self.ask(|answer| Ask::Claim { answer }).await
     }
 

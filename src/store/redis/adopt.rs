@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ::redis::Value;
 use tokio::sync::mpsc;
+use tokio::time::sleep;
 
 use super::Redis;
 use super::bytes;
@@ -24,6 +25,9 @@ use crate::store::transfer::{
 use crate::store::{LinkRecord, MadeBy, StoreError};
 
 const DAY: Duration = Duration::from_hours(24);
+/// How often it is asked again whether an import counts, and what lies between.
+const ASKED_AGAIN: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What the records of an import are measured by.
 #[derive(Clone, Copy)]
@@ -42,25 +46,32 @@ impl Redis {
             let name = super::keys::hex(&this.random.bytes::<16>());
             this.begin_import(&name).await?;
             let taken = match this.take(&mut records).await {
-                Ok(taken) => this.adopt(&name).await.map(|()| taken),
-                Err(error) => Err(error),
-            };
-            match taken {
-                Ok(taken) => {
-                    // It counts already; the log follows.
-                    this.adopt_audit().await?;
-                    Ok(taken)
-                }
+                Ok(taken) => taken,
                 Err(error) => {
-                    // Where the note says something else, or nothing is heard of it, what is there may be in force.
-                    if this.import_note().await? == name {
-                        this.clear(&name).await?;
-                    }
-                    Err(error)
+                    this.undo(&name).await?;
+                    return Err(error);
                 }
+            };
+            // Where nothing is heard of it, what is there may be in force: nothing is removed.
+            if !this.adopt(&name).await? {
+                this.undo(&name).await?;
+                return Err(StoreError::Invalid(
+                    "another import into this Redis began meanwhile; nothing was changed by this one"
+                        .to_owned(),
+                ));
             }
+            // It counts already, whatever becomes of the log.
+            if let Err(error) = this.adopt_audit().await {
+                tracing::warn!(%error, "the import counts; its part of the log follows with the next sweep");
+            }
+            Ok(taken)
         };
         self.begun_long(work).await
+    }
+
+    /// Removes what this import wrote, unless another one has begun since.
+    async fn undo(&self, name: &str) -> Result<(), StoreError> {
+        if self.import_note().await? == name { self.clear(name).await } else { Ok(()) }
     }
 
     /// Refuses a Redis that holds anything; removes what an import that was broken off has left.
@@ -68,6 +79,10 @@ impl Redis {
         let key = self.keys.standing("import");
         let held = self.import_note().await?;
         if is_under_way(&held) {
+            // Whoever broke it off may have asked for it to count, and be heard only now: not under this name any more.
+            let mut undo = ::redis::cmd("SET");
+            undo.arg(&key).arg(format!("undo {held}"));
+            self.run(Ask::one(&key, undo)).await?;
             self.clear(&held).await?;
         }
         self.census().await?.must_be_empty()?;
@@ -85,13 +100,14 @@ impl Redis {
     }
 
     /// Who sweeps uses this Redis: what an import that was broken off has left stays from now on, beside all that came
-    /// since, and no later import removes it.
+    /// since, and no later import removes it. Of one that counts the log follows, where it has not.
     pub(super) async fn settle_import(&self) -> Result<(), StoreError> {
-        if is_under_way(&self.import_note().await?) {
+        let note = self.import_note().await?;
+        if is_under_way(&note) {
             tracing::warn!("an import into this Redis was broken off; what it left stays, without force");
             self.run(delete(&self.keys.standing("import"))).await?;
         }
-        Ok(())
+        if is_done(&note) { self.adopt_audit().await } else { Ok(()) }
     }
 
     async fn census(&self) -> Result<Census, StoreError> {
@@ -319,23 +335,36 @@ impl Redis {
         asks
     }
 
-    async fn adopt(&self, name: &str) -> Result<(), StoreError> {
+    /// Puts it in force. `false`: it is not the one that is under way. An error: nobody knows.
+    async fn adopt(&self, name: &str) -> Result<bool, StoreError> {
         const PARTS: [&str; 4] = ["epochs", "people", "generations", "revoked"];
         let mut keys: Vec<String> = PARTS.iter().map(|what| self.keys.standing(what)).collect();
         keys.extend(PARTS.iter().map(|what| self.keys.standing(&format!("import.{what}"))));
         keys.extend(["version", "import"].map(|what| self.keys.standing(what)));
         let arguments = vec![self.keys.changed().into_bytes(), name.as_bytes().to_vec()];
         let ask = self.script(&self.scripts.adopt_standing, &keys, arguments);
-        let (answer, sure) = self.run_surely(&ask).await?;
+        let mut asked = 0;
+        let (answer, sure) = loop {
+            // Said twice, it is done once: where the answer was lost, the next one says what became of it.
+            match self.run_surely(&ask).await {
+                Ok(answer) => break answer,
+                Err(error) if asked == ASKED_AGAIN => {
+                    tracing::debug!(%error, "whether an import counts was not answered");
+                    return Err(in_doubt());
+                }
+                Err(_) => {
+                    asked += 1;
+                    sleep(PAUSE).await;
+                }
+            }
+        };
         if answer != Value::Int(1) {
-            return Err(StoreError::Invalid(
-                "another import into this Redis began meanwhile; nothing was changed by this one".to_owned(),
-            ));
+            return Ok(false);
         }
         if !sure {
             self.repeat(vec![ask]);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The log follows. Where there is one already, event by event: the old ones end up behind it, with their own dates.
@@ -354,7 +383,14 @@ impl Redis {
         let mut from = Some("-".to_owned());
         while let Some(place) = from {
             let (events, next) = self.events_from(&to_come, &place).await?;
-            let asks = events.into_iter().map(|event| self.ask_note(&key, event)).collect();
+            let asks = events.into_iter().map(|event| self.ask_note(&key, event));
+            let mut asks: Vec<Ask> = asks.collect();
+            if let Some(place) = next.as_deref().and_then(|next| next.strip_prefix('(')) {
+                // In the same slot, so on the same journey: should this be broken off, it goes on about here.
+                let mut trim = ::redis::cmd("XTRIM");
+                trim.arg(&to_come).arg("MINID").arg(place);
+                asks.push(Ask::one(&key, trim));
+            }
             self.connection.ask_all(asks).await?;
             from = next;
         }
@@ -395,7 +431,20 @@ impl Redis {
 }
 
 fn is_under_way(note: &str) -> bool {
-    !note.is_empty() && !note.starts_with("done ")
+    !note.is_empty() && !is_done(note)
+}
+
+fn is_done(note: &str) -> bool {
+    note.starts_with("done ")
+}
+
+fn in_doubt() -> StoreError {
+    StoreError::Away(
+        "Redis: everything is written, but no answer came whether it counts: it may. When Redis answers again, import \
+         again: where it counts, that is refused, because the store is not empty, and you are done (`linkgate link list` \
+         shows what there is); where it does not, it is done then"
+            .to_owned(),
+    )
 }
 
 fn write(key: &str, pairs: Pairs) -> Ask {

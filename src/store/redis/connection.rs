@@ -55,6 +55,23 @@ impl Ask {
         Self { key: key.to_owned(), calls: vec![Call::Plain(command)] }
     }
 
+    /// As many writes on the same server, by the same scripts, of which nothing stays.
+    pub(super) fn pretended(self) -> Self {
+        let key = format!("{}:nothing", self.key);
+        let pretended = |call| match call {
+            Call::Script { script, .. } => {
+                Call::Script { script, keys: vec![key.clone()], arguments: vec![b"nothing".to_vec()] }
+            }
+            Call::Plain(_) => {
+                let mut command = ::redis::cmd("SET");
+                command.arg(&key).arg("").arg("PX").arg(1);
+                Call::Plain(command)
+            }
+        };
+        let calls = self.calls.into_iter().map(pretended).collect();
+        Self { key, calls }
+    }
+
     /// Its commands as they are sent.
     pub(super) fn packed(&self) -> Vec<Vec<u8>> {
         self.calls.iter().map(|call| call.command(false).get_packed_command()).collect()
@@ -225,10 +242,7 @@ impl Connection {
                             }
                         }
                         Next::InFull => turn.in_full = true,
-                        Next::Moved(place) => {
-                            self.forget_slots();
-                            turn.to = Some((place, false));
-                        }
+                        Next::Moved(place) => turn.to = Some((place, false)),
                         Next::Moving(place) => turn.to = Some((place, true)),
                         Next::Pause => pause = true,
                         Next::Replaced => {
@@ -263,13 +277,10 @@ impl Connection {
         }
         Ok(match error.kind() {
             Some(ServerErrorKind::NoScript) => Next::InFull,
-            Some(ServerErrorKind::Moved) if cluster => match place() {
-                Some(place) => Next::Moved(place),
-                None => {
-                    self.forget_slots();
-                    Next::Pause
-                }
-            },
+            Some(ServerErrorKind::Moved) if cluster => {
+                self.forget_slots();
+                place().map_or(Next::Pause, Next::Moved)
+            }
             Some(ServerErrorKind::Ask) if cluster => place().map_or(Next::Pause, Next::Moving),
             Some(ServerErrorKind::Moved | ServerErrorKind::Ask) => {
                 return Err(StoreError::Away(

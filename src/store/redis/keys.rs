@@ -20,6 +20,7 @@
 //! | `{standing}:revoked` | ZSET of raw session ids by absolute end | sweep |
 //! | `{standing}:people`, `:generations` | HASH by site, zero byte, address | never |
 //! | `{standing}:import`, `:import.people` …, `{audit}:import` | an import that is under way, and what it has laid ready | with its end |
+//! | `{standing}:swept` | that somebody has swept, or does | an hour |
 //! | `{standing}:epochs`, `:fence`, `:version` | LIST newest first; two counters | never |
 //! | `{standing}:version:notes` | ZSET of the last thousand changes, by version | change by change |
 //!

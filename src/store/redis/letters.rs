@@ -176,12 +176,24 @@ impl Redis {
             let arguments = vec![holder.as_bytes().to_vec(), lease.to_vec(), bytes(fence)];
             self.script(&self.scripts.lease_letter, &[self.keys.link(&entry.token_hash)], arguments)
         });
+        let asks: Vec<Ask> = asks.collect();
+        let answers = if lease.is_empty() {
+            let answers = self.connection.ask_all(asks).await?.into_iter();
+            answers.map(|mut own| (own.pop().unwrap_or_default(), true)).collect()
+        } else {
+            self.promise(&asks).await?
+        };
         let (mut looked, mut moves, mut finished) = (Vec::new(), Vec::new(), Vec::new());
-        for (entry, answer) in entries.iter().zip(self.connection.ask_all(asks.collect()).await?) {
-            let mut answer = values::list(answer.into_iter().next().unwrap_or_default())?.into_iter();
+        for (entry, (answer, sure)) in entries.iter().zip(answers) {
+            let mut answer = values::list(answer)?.into_iter();
             let what = values::text(answer.next().unwrap_or_default())?;
             let again = values::bytes(answer.next().unwrap_or_default())?.unwrap_or_default();
             looked.push(match what.as_str() {
+                "leased" if !sure => {
+                    // A fail-over might lease it to somebody else too: nobody sends it before this lease runs out.
+                    tracing::warn!("no replica has confirmed who sends a letter; it is sent a little later");
+                    Looked::Left
+                }
                 "leased" => leased(answer.next().unwrap_or_default())?,
                 "erased" => {
                     finished.push(entry.token_hash);
@@ -213,13 +225,18 @@ impl Redis {
         Ask::one(&key, command)
     }
 
+    /// Commit point: the link's HASH. What no replica has confirmed is said again until one has: it stays true.
     pub(in crate::store) async fn letter_sent(&self, id: &str, holder: &str) -> Result<(), StoreError> {
         let (this, id, holder) = (self.clone(), id.to_owned(), holder.to_owned());
         let sent = async move {
             let Some(hash) = this.link_of(&id).await? else { return Ok(()) };
             let arguments = vec![id.into_bytes(), holder.into_bytes()];
             let ask = this.script(&this.scripts.letter_sent, &[this.keys.link(&hash)], arguments);
-            let Some(at) = number(&this.run(ask).await?)? else { return Ok(()) };
+            let (answer, sure) = this.promise(std::slice::from_ref(&ask)).await?.pop().unwrap_or_default();
+            if !sure {
+                this.repeat(vec![ask]);
+            }
+            let Some(at) = number(&answer)? else { return Ok(()) };
             let after = vec![
                 this.look_at_letter(&hash, None),
                 this.sweep_letter_at(&hash, Timestamp::from_millis(at)),
@@ -360,14 +377,26 @@ impl Redis {
     ) -> Result<bool, StoreError> {
         let arguments = vec![id.as_bytes().to_vec(), after.to_vec()];
         let ask = self.script(&self.scripts.drop_letter, &[self.keys.link(hash)], arguments);
-        if self.run(ask).await? != Value::Int(1) {
+        let (answer, sure) = if after.is_empty() {
+            self.promise(std::slice::from_ref(&ask)).await?.pop().unwrap_or_default()
+        } else {
+            // It was sent, or given up: should it come back, it is swept once more.
+            (self.run(ask.clone()).await?, true)
+        };
+        if answer != Value::Int(1) {
             return Ok(false);
         }
-        let name = self.keys.letter_name(id);
-        let mut forget = ::redis::cmd("DEL");
-        forget.arg(&name);
-        let after = vec![Ask::one(&name, forget), self.look_at_letter(hash, None)];
-        self.connection.ask_all(after).await?;
+        let mut follows = vec![self.look_at_letter(hash, None)];
+        if sure {
+            let name = self.keys.letter_name(id);
+            let mut forget = ::redis::cmd("DEL");
+            forget.arg(&name);
+            follows.push(Ask::one(&name, forget));
+        } else {
+            // Its name stays, so that it can be dropped again.
+            self.repeat(vec![ask]);
+        }
+        self.connection.ask_all(follows).await?;
         Ok(true)
     }
 

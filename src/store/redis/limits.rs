@@ -5,16 +5,20 @@ use std::time::Duration;
 
 use super::Redis;
 use super::bytes;
+use super::connection::Ask;
 use super::values;
 use crate::store::{Quota, StoreError};
 
 impl Redis {
     /// Takes one from a bucket, if the quota has one left.
     pub(in crate::store) async fn spend_from(&self, bucket: &str, quota: Quota) -> Result<bool, StoreError> {
-        if quota.count == 0 {
-            return Ok(false);
-        }
         let key = self.keys.bucket(bucket);
+        if quota.count == 0 {
+            // Asked all the same: whether its server is away must not show who was counted at all.
+            let mut look = ::redis::cmd("EXISTS");
+            look.arg(&key);
+            return self.run(Ask::one(&key, look)).await.map(|_| false);
+        }
         let arguments = vec![bytes(quota.count), bytes(micros(quota.per))];
         let answer = self.run(self.script(&self.scripts.spend, &[key], arguments)).await?;
         Ok(values::number(&answer)? == Some(1))

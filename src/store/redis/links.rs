@@ -14,10 +14,12 @@ use super::many::Sure;
 use super::records::{self, Link, SHOWN};
 use super::values::{self, answered};
 use super::walk;
+use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
+use crate::identity::SessionId;
 use crate::store::{
     ADDRESS_TRIES, AddressTry, LinkFilter, LinkRecord, LinkState, MadeBy, NewLetter, NewLink, Redeemed,
-    Redeemer, StoreError, Which,
+    Redeemer, SessionRecord, StoreError, Which,
 };
 
 /// Names live longer than what they name, however far the clocks are apart.
@@ -25,20 +27,52 @@ const SLACK: Duration = Duration::from_hours(24);
 /// A century: further ends no key by itself.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
+/// Whether a link is to be kept, or only what is seen of it from outside.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keeping {
+    Meant,
+    Pretended,
+}
+
+impl Keeping {
+    fn of(self, ask: Ask) -> Ask {
+        match self {
+            Self::Meant => ask,
+            Self::Pretended => ask.pretended(),
+        }
+    }
+}
+
 impl Redis {
-    /// Commit point: the link's HASH, which holds the letter too. Name and indexes before it point to nothing as yet.
+    /// Commit point: the link's HASH, which holds the letter too; replicas confirm it, and before it all that leads to it.
+    /// Names and indexes point to nothing as yet.
     pub(in crate::store) async fn put_link(
         &self,
         link: NewLink,
         letter: Option<NewLetter>,
     ) -> Result<(), StoreError> {
         let this = self.clone();
-        self.begun(async move { this.keep(&link, letter.as_ref()).await }).await
+        self.begun(async move { this.keep(&link, letter.as_ref(), Keeping::Meant).await }).await
     }
 
-    async fn keep(&self, link: &NewLink, letter: Option<&NewLetter>) -> Result<(), StoreError> {
+    /// The same servers hear as much in the same order, and their replicas are waited for.
+    pub(in crate::store) async fn pretend_link(
+        &self,
+        link: NewLink,
+        letter: Option<NewLetter>,
+    ) -> Result<(), StoreError> {
+        let this = self.clone();
+        self.begun(async move { this.keep(&link, letter.as_ref(), Keeping::Pretended).await }).await
+    }
+
+    async fn keep(
+        &self,
+        link: &NewLink,
+        letter: Option<&NewLetter>,
+        keeping: Keeping,
+    ) -> Result<(), StoreError> {
         let name = self.keys.link_name(&link.id);
-        let asks = vec![self.ask_fence(), self.name(&name, link, true), self.ask_tries(link)];
+        let asks = vec![self.ask_fence(), keeping.of(self.name(&name, link, true)), self.ask_tries(link)];
         let mut answers = self.connection.ask_all(asks).await?.into_iter();
         let mut answer = || answers.next().unwrap_or_default();
         let (now, fence) = self.read_fence(answer())?;
@@ -52,6 +86,41 @@ impl Redis {
                 return Err(taken());
             }
         }
+        let indexes = self.link_indexes(link, letter, now).into_iter().map(|ask| keeping.of(ask));
+        if !self.promise(&indexes.collect::<Vec<_>>()).await?.iter().all(|(_, sure)| *sure) {
+            return Err(unkept());
+        }
+        let hash = &link.token_hash;
+        let mut arguments = vec![
+            link.id.as_bytes().to_vec(),
+            bytes(SHOWN.as_millis()),
+            link.expires_at.map(|end| bytes(end.millis())).unwrap_or_default(),
+        ];
+        let tries = u32::try_from(tries).unwrap_or(u32::MAX);
+        arguments.extend(records::of_link(link, letter, fence, tries));
+        let put = keeping.of(self.script(&self.scripts.put_link, &[self.keys.link(hash)], arguments));
+        let (put, sure) = self.promise(&[put]).await?.pop().unwrap_or_default();
+        if keeping == Keeping::Meant && put != Value::Int(1) {
+            return Err(taken());
+        }
+        if !sure {
+            // Nothing is promised. Where it outlives its server all the same, the letter is found a little later.
+            return Err(unkept());
+        }
+        if letter.is_some() {
+            // The letter is there: now it is due. Were this lost, it would be found a little later.
+            if let Err(error) = self.run(keeping.of(self.look_at_letter(hash, Some(now)))).await {
+                tracing::debug!(%error, "a letter is found later than it could be");
+            }
+            if keeping == Keeping::Meant {
+                self.bell.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    /// What leads to a link and its letter.
+    fn link_indexes(&self, link: &NewLink, letter: Option<&NewLetter>, now: Timestamp) -> Vec<Ask> {
         let until = Self::kept_until(link.expires_at);
         let hash = &link.token_hash;
         let look_at = until.or(Some(now + SHOWN));
@@ -66,27 +135,7 @@ impl Redis {
             indexes.push(self.name(&self.keys.letter_name(&letter.id), link, false));
             indexes.extend(self.letter_indexes(hash, letter, now));
         }
-        self.connection.ask_all(indexes).await?;
-
-        let mut arguments = vec![
-            link.id.as_bytes().to_vec(),
-            bytes(SHOWN.as_millis()),
-            link.expires_at.map(|end| bytes(end.millis())).unwrap_or_default(),
-        ];
-        let tries = u32::try_from(tries).unwrap_or(u32::MAX);
-        arguments.extend(records::of_link(link, letter, fence, tries));
-        let put = self.run(self.script(&self.scripts.put_link, &[self.keys.link(hash)], arguments)).await?;
-        if put != Value::Int(1) {
-            return Err(taken());
-        }
-        if letter.is_some() {
-            // The letter is there: now it is due. Were this lost, it would be found a little later.
-            if let Err(error) = self.run(self.look_at_letter(hash, Some(now))).await {
-                tracing::debug!(%error, "a letter is found later than it could be");
-            }
-            self.bell.notify_one();
-        }
-        Ok(())
+        indexes
     }
 
     /// Points a public name to the link.
@@ -137,6 +186,12 @@ impl Redis {
             LinkState::Revoked => return Ok(Redeemed::Revoked(link.record)),
             LinkState::Used => return Ok(Redeemed::Used(link.record)),
             LinkState::Expired => return Ok(Redeemed::Expired(link.record)),
+            LinkState::Active if !self.connection.may_be_sure(&self.keys.link(&token_hash)).await => {
+                return Err(StoreError::Away(
+                    "Redis: no replica is there to confirm, so that nobody is let in; the link stays good"
+                        .to_owned(),
+                ));
+            }
             LinkState::Active => self.begin_session(&link.record, by, fence).await?,
         }
         let arguments = vec![by.session.bytes().to_vec(), bytes(fence), bytes(SHOWN.as_millis())];
@@ -159,14 +214,36 @@ impl Redis {
                 let _ = tokio::time::timeout(self.connection.timeout() / 4, settled).await;
                 Ok(Redeemed::Redeemed(link))
             }
-            ("redeemed", Some(_)) => Err(StoreError::Away(
-                "Redis: no replica has confirmed in time, so that nobody is let in".to_owned(),
-            )),
+            ("redeemed", Some(_)) => Err(unconfirmed()),
             ("revoked", Some(link)) => Ok(Redeemed::Revoked(link)),
             ("used", Some(link)) => Ok(Redeemed::Used(link)),
             ("expired", Some(link)) => Ok(Redeemed::Expired(link)),
             ("unknown", _) => Ok(Redeemed::Unknown),
             _ => Err(answered(&Value::Nil)),
+        }
+    }
+
+    /// The link names this session; whether that outlives its server, its replicas say anew.
+    pub(in crate::store) async fn resume(
+        &self,
+        token_hash: [u8; 32],
+        id: SessionId,
+    ) -> Result<Option<SessionRecord>, StoreError> {
+        let this = self.clone();
+        let resume = async move {
+            if this.confirm_won(token_hash, id).await? { this.session(id).await } else { Ok(None) }
+        };
+        self.begun(resume).await
+    }
+
+    /// Whether a link made this session, confirmed by its replicas. An error: it says so, but nobody has confirmed it.
+    pub(super) async fn confirm_won(&self, token_hash: [u8; 32], id: SessionId) -> Result<bool, StoreError> {
+        let keys = [self.keys.link(&token_hash)];
+        let ask = self.script(&self.scripts.confirm_won, &keys, vec![id.bytes().to_vec()]);
+        match self.run_surely(&ask).await? {
+            (Value::Int(1), true) => Ok(true),
+            (Value::Int(1), false) => Err(unconfirmed()),
+            _ => Ok(false),
         }
     }
 
@@ -229,7 +306,7 @@ impl Redis {
     pub(super) async fn of_browser(
         &self,
         nonce_hash: [u8; 32],
-    ) -> Result<(crate::clock::Timestamp, Vec<Link>), StoreError> {
+    ) -> Result<(Timestamp, Vec<Link>), StoreError> {
         let members = self.members_of(vec![self.keys.of_browser(&nonce_hash)]).await?;
         let (now, _, mut links) = self.links(&walk::hashes(&members)?).await?;
         Link::newest_first(&mut links);
@@ -311,6 +388,14 @@ impl Redis {
         }
         Ok(revoked)
     }
+}
+
+fn unconfirmed() -> StoreError {
+    StoreError::Away("Redis: no replica has confirmed in time, so that nobody is let in".to_owned())
+}
+
+fn unkept() -> StoreError {
+    StoreError::Away("Redis: no replica has confirmed in time, so that nothing is promised".to_owned())
 }
 
 fn taken() -> StoreError {

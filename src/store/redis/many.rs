@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use super::Redis;
 use super::address::Place;
 use super::connection::Ask;
+use super::server::Lane;
 use crate::store::StoreError;
 
 /// Whether replicas are to be asked: not any more, once they did not confirm what belongs to the same.
@@ -39,7 +40,7 @@ impl Redis {
             self.repeat(asks);
             return Ok(answers.into_iter().map(|mut own| own.pop().unwrap_or_default()).collect());
         }
-        let outcomes = self.run_all_surely(&asks).await;
+        let outcomes = self.run_all_surely(Lane::Sure, &asks).await;
         let open = asks.into_iter().zip(&outcomes).filter(|(_, outcome)| matches!(outcome, Ok((_, false))));
         let open: Vec<Ask> = open.map(|(ask, _)| ask).collect();
         if !open.is_empty() {
@@ -49,14 +50,19 @@ impl Redis {
         outcomes.into_iter().map(|outcome| outcome.map(|(answer, _)| answer)).collect()
     }
 
+    /// Says what letters depend on. Whether replicas have confirmed it stands beside each answer.
+    pub(super) async fn promise(&self, asks: &[Ask]) -> Result<Vec<(Value, bool)>, StoreError> {
+        self.run_all_surely(Lane::Letters, asks).await.into_iter().collect()
+    }
+
     /// As [`Redis::run_surely`], for many at once.
-    pub(super) async fn run_all_surely(&self, asks: &[Ask]) -> Vec<Outcome> {
+    pub(super) async fn run_all_surely(&self, lane: Lane, asks: &[Ask]) -> Vec<Outcome> {
         let mut outcomes: Vec<Outcome> = vec![Ok((Value::Nil, false)); asks.len()];
         let mut tasks = JoinSet::new();
         for (_, members) in self.by_server(asks, &mut outcomes).await {
             let some: Vec<Ask> = members.iter().filter_map(|at| asks.get(*at).cloned()).collect();
             let this = self.clone();
-            let say = async move { (members, this.run_group_surely(&some).await) };
+            let say = async move { (members, this.run_group_surely(lane, &some).await) };
             tasks.spawn_on(say, self.connection.home());
         }
         for (members, outcome) in tasks.join_all().await {
@@ -74,12 +80,12 @@ impl Redis {
 
     /// Together, where all go to one server. Where their keys part meanwhile, or one of them is refused: one after the
     /// other.
-    async fn run_group_surely(&self, asks: &[Ask]) -> Result<Vec<Outcome>, StoreError> {
+    async fn run_group_surely(&self, lane: Lane, asks: &[Ask]) -> Result<Vec<Outcome>, StoreError> {
         let Some(first) = asks.first() else { return Ok(Vec::new()) };
         if asks.len() > 1 {
             let calls = asks.iter().flat_map(|ask| ask.calls.iter().cloned()).collect();
             let together = Ask { key: first.key.clone(), calls };
-            match self.connection.ask_surely(&together).await {
+            match self.connection.ask_surely(lane, &together).await {
                 Ok((answers, sure)) if answers.len() == asks.len() => {
                     return Ok(answers.into_iter().map(|answer| Ok((answer, sure))).collect());
                 }
@@ -92,7 +98,10 @@ impl Redis {
             let away = outcomes.last().filter(|last| matches!(last, Err(StoreError::Away(_)))).cloned();
             outcomes.push(match away {
                 Some(away) => away,
-                None => self.run_surely(ask).await,
+                None => {
+                    let outcome = self.connection.ask_surely(lane, ask).await;
+                    outcome.map(|(mut answers, sure)| (answers.pop().unwrap_or_default(), sure))
+                }
             });
         }
         Ok(outcomes)

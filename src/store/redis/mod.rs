@@ -53,7 +53,7 @@ use self::keys::Keys;
 use self::news::Mark;
 use self::repeats::Repeats;
 use self::script::{Script, Scripts};
-use self::server::Entry;
+use self::server::{Entry, Lane};
 use super::{RedisSettings, StoreError};
 use crate::clock::Clock;
 use crate::clock::Timestamp;
@@ -160,7 +160,7 @@ impl Redis {
 
     /// Asks what has one answer, and has replicas confirm it. `false`: done, but not confirmed.
     async fn run_surely(&self, ask: &Ask) -> Result<(Value, bool), StoreError> {
-        let (mut answers, sure) = self.connection.ask_surely(ask).await?;
+        let (mut answers, sure) = self.connection.ask_surely(Lane::Sure, ask).await?;
         Ok((answers.pop().unwrap_or_default(), sure))
     }
 

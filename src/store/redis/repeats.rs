@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::Redis;
 use super::connection::Ask;
 use super::keys;
+use super::server::Lane;
 use crate::store::StoreError;
 
 /// Between two attempts to have a replica confirm; doubled each time, up to the second.
@@ -140,7 +141,7 @@ impl Redis {
             if asks.is_empty() {
                 return;
             }
-            let outcomes = self.run_all_surely(&asks).await;
+            let outcomes = self.run_all_surely(Lane::Sure, &asks).await;
             let sure: Vec<bool> =
                 outcomes.into_iter().map(|outcome| outcome.is_ok_and(|(_, sure)| sure)).collect();
             self.repeats.said(&sure);

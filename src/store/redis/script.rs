@@ -72,6 +72,7 @@ scripts! {
     begin_session,
     code_tries,
     confirm_user,
+    confirm_won,
     count_failure,
     drop_letter,
     due_letters,

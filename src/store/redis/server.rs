@@ -1,4 +1,4 @@
-//! One server: two connections to it that are opened when they are needed and opened anew when they break. Never waits
+//! One server: three connections to it that are opened when they are needed and opened anew when they break. Never waits
 //! beyond the moment that it is given, and never lets one broken connection spoil another's work.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,13 +30,16 @@ pub(super) struct Entry {
     pub(super) home: Handle,
 }
 
-/// Which of the two connections.
+/// Which of the connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
     /// Nothing on it ever waits for replicas.
     Swift,
-    /// What replicas must have first.
+    /// What replicas must have first: who comes in, what ends.
     Sure,
+    /// What replicas must have first of letters, which anybody may ask for: `WAIT` holds up all that comes after it on
+    /// its connection, and what ends something must not stand behind strangers.
+    Letters,
 }
 
 /// One server.
@@ -45,6 +48,7 @@ pub(super) struct Server {
     pub(super) place: Place,
     swift: Cable,
     sure: Cable,
+    letters: Cable,
     /// When it had replicas last.
     replicas: Mutex<Option<Instant>>,
 }
@@ -52,10 +56,13 @@ pub(super) struct Server {
 /// Replicas that were there so recently may have been cut off, not taken away: who is on this side of the cut must not
 /// go on without them.
 const REMEMBERED: Duration = Duration::from_mins(1);
+/// Replicas that were heard of so recently are there still, as a rule.
+const FRESH: Duration = Duration::from_secs(1);
 
 impl Server {
     pub(super) fn new(place: Place) -> Self {
-        Self { place, swift: Cable::default(), sure: Cable::default(), replicas: Mutex::default() }
+        let (swift, sure, letters) = (Cable::default(), Cable::default(), Cable::default());
+        Self { place, swift, sure, letters, replicas: Mutex::default() }
     }
 
     /// Sends `pipeline` and waits for its answers, errors of single commands among them. The connection must still be the
@@ -71,6 +78,7 @@ impl Server {
         let cable = match lane {
             Lane::Swift => &self.swift,
             Lane::Sure => &self.sure,
+            Lane::Letters => &self.letters,
         };
         let (mut connection, number) = cable.connection(&self.place, entry, deadline).await?;
         if only.is_some_and(|only| only != number) {
@@ -94,18 +102,28 @@ impl Server {
     /// Whether there are replicas that must confirm. Where there were none it is looked each time: one that has just come
     /// may be the next master.
     pub(super) fn has_replicas(&self) -> bool {
+        self.saw_replicas_within(REMEMBERED)
+    }
+
+    /// Whether it need not be looked again whether they are there.
+    pub(super) fn has_just_heard_replicas(&self) -> bool {
+        self.saw_replicas_within(FRESH)
+    }
+
+    fn saw_replicas_within(&self, span: Duration) -> bool {
         let seen = *self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.is_some_and(|at| at.elapsed() < REMEMBERED)
+        seen.is_some_and(|at| at.elapsed() < span)
     }
 
     pub(super) fn saw_replicas(&self) {
         *self.replicas.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Opens both connections anew when they are needed next.
+    /// Opens its connections anew when they are needed next.
     pub(super) fn forget(&self) {
-        self.swift.cut_any();
-        self.sure.cut_any();
+        for cable in [&self.swift, &self.sure, &self.letters] {
+            cable.cut_any();
+        }
     }
 }
 

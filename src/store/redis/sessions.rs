@@ -336,8 +336,15 @@ impl Redis {
         sessions.retain(|session| session.link.is_none() || won.contains(&session.record.id));
         for session in sessions.iter() {
             let Some(link) = session.link else { continue };
+            // Listed it is, so that it can be ended. Nobody has its cookie before `redeem` or `resume` is sure, and it
+            // stays unsettled until a replica has confirmed: a fail-over may yet take the redemption back.
+            let (this, id, replaces) = (self.clone(), session.record.id, session.replaces);
             let site = session.record.site.clone();
-            self.connection.home().spawn(self.settle(session.record.id, link, session.replaces, site));
+            self.connection.home().spawn(async move {
+                if this.confirm_won(link, id).await.unwrap_or(false) {
+                    this.settle(id, link, replaces, site).await;
+                }
+            });
         }
         Ok(())
     }

@@ -16,14 +16,41 @@ use crate::store::StoreError;
 impl Connection {
     /// Asks the server of one key, and has its replicas confirm before it counts. `false`: done, but not confirmed in
     /// time, so that it may be lost with its server.
-    pub(super) async fn ask_surely(&self, ask: &Ask) -> Result<(Vec<Value>, bool), StoreError> {
+    pub(super) async fn ask_surely(&self, lane: Lane, ask: &Ask) -> Result<(Vec<Value>, bool), StoreError> {
         let (deadline, trouble) = (Instant::now() + self.timeout, Trouble::default());
-        let answer = timeout_at(deadline.into(), Box::pin(self.sure_attempts(ask, deadline, &trouble))).await;
+        let attempts = Box::pin(self.sure_attempts(lane, ask, deadline, &trouble));
+        let answer = timeout_at(deadline.into(), attempts).await;
         answer.unwrap_or_else(|_| Err(trouble.late(self.timeout)))
+    }
+
+    /// Whether anybody is there who could confirm what is asked of this key, as far as one knows. Asked before something is
+    /// spent for good that nobody would get then.
+    pub(super) async fn may_be_sure(&self, key: &str) -> bool {
+        let needed = match self.replicas {
+            Replicas::AtLeast(0) => return true,
+            Replicas::AtLeast(count) => count,
+            Replicas::Auto => 1,
+        };
+        let (deadline, trouble) = (Instant::now() + self.timeout, Trouble::default());
+        let look = async {
+            let server = self.server_of(key, deadline, &trouble).await.ok()?;
+            let alone = matches!((&self.topology, self.replicas), (Topology::Single(_), Replicas::Auto));
+            if server.has_just_heard_replicas() || (alone && !server.has_replicas()) {
+                return None;
+            }
+            let mut question = Pipeline::new();
+            question.cmd("ROLE");
+            let (values, _) = server.send(&self.entry, Lane::Swift, &question, deadline, None).await.ok()?;
+            replicas_in(values.first())
+        };
+        // Where nothing is known, what comes next finds its own words.
+        let found = timeout_at(deadline.into(), Box::pin(look)).await.ok().flatten();
+        found.is_none_or(|found| u32::try_from(found).is_ok_and(|found| found >= needed))
     }
 
     async fn sure_attempts(
         &self,
+        lane: Lane,
         ask: &Ask,
         deadline: Instant,
         trouble: &Trouble,
@@ -43,7 +70,7 @@ impl Connection {
                     continue;
                 }
             };
-            let (own, sure) = match self.send_surely(&server, ask, &turn, deadline).await {
+            let (own, sure) = match self.send_surely(&server, lane, ask, &turn, deadline).await {
                 Ok(outcome) => outcome,
                 Err(failure) => {
                     self.lost(&server);
@@ -59,10 +86,7 @@ impl Connection {
             match self.next(&own, &server.place, trouble)? {
                 Next::Done => return Ok((own, sure)),
                 Next::InFull => turn.in_full = true,
-                Next::Moved(place) => {
-                    self.forget_slots();
-                    turn.to = Some((place, false));
-                }
+                Next::Moved(place) => turn.to = Some((place, false)),
                 Next::Moving(place) => turn.to = Some((place, true)),
                 Next::Pause => sleep(PAUSE).await,
                 Next::Replaced => {
@@ -77,6 +101,7 @@ impl Connection {
     async fn send_surely(
         &self,
         server: &Shared,
+        lane: Lane,
         ask: &Ask,
         turn: &Turn,
         deadline: Instant,
@@ -101,7 +126,7 @@ impl Connection {
                 pipeline.add_command(::redis::cmd("ROLE"));
             }
         }
-        let (mut values, number) = server.send(&self.entry, Lane::Sure, &pipeline, deadline, None).await?;
+        let (mut values, number) = server.send(&self.entry, lane, &pipeline, deadline, None).await?;
         let after = values.split_off(commands.min(values.len()));
         let mut own = values;
         if matches!(turn.to, Some((_, true))) {
@@ -124,7 +149,7 @@ impl Connection {
                     server.saw_replicas();
                     let mut wait = Pipeline::new();
                     wait.add_command(self.wait(1, deadline));
-                    let heard = server.send(&self.entry, Lane::Sure, &wait, deadline, Some(number)).await?;
+                    let heard = server.send(&self.entry, lane, &wait, deadline, Some(number)).await?;
                     matches!(heard.0.first(), Some(Value::Int(got)) if *got >= 1)
                 }
             },

@@ -1,5 +1,7 @@
 //! Removes what is of no more use to anybody. Nothing depends on it but size: most records end by themselves, and whether
-//! something is valid is judged when it is used. Any number of instances may sweep at once.
+//! something is valid is judged when it is used. Any number of instances may sweep at once; one an hour is enough.
+
+use std::time::Duration;
 
 use ::redis::Value;
 
@@ -23,7 +25,21 @@ enum Fate {
     Later(Timestamp),
 }
 
+/// For so long one sweep is enough for all instances: a little less than the hour after which each asks again.
+const TURN: Duration = Duration::from_mins(55);
+
 impl Redis {
+    /// Whether nobody has swept for about an hour; then it is ours to do, and nobody else's. Should we not come to it,
+    /// somebody does in the next hour.
+    pub(in crate::store) async fn is_our_turn(&self) -> Result<bool, StoreError> {
+        // Whoever would sweep uses this Redis, whose turn it ever is.
+        self.settle_import().await?;
+        let key = self.keys.standing("swept");
+        let mut take = ::redis::cmd("SET");
+        take.arg(&key).arg("").arg("NX").arg("PX").arg(bytes(TURN.as_millis()));
+        Ok(self.run(Ask::one(&key, take)).await? != Value::Nil)
+    }
+
     /// Commit point: each record's own removal.
     pub(in crate::store) async fn sweep(&self) -> Result<Swept, StoreError> {
         let this = self.clone();

@@ -41,6 +41,22 @@ impl Sqlite {
         self.reader.ask(find).await
     }
 
+    /// What is in the file is as sure as can be.
+    pub(in crate::store) async fn resume(
+        &self,
+        token_hash: [u8; 32],
+        id: SessionId,
+    ) -> Result<Option<SessionRecord>, StoreError> {
+        let find = move |tx: &Tx<'_>| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM sessions WHERE id = ?1 AND ends_at > ?2 \
+                 AND EXISTS (SELECT 1 FROM links WHERE token_hash = ?3 AND session = ?1)"
+            );
+            Ok(tx.prepare_cached(&sql)?.query_row(params![id, tx.now, token_hash], record).optional()?)
+        };
+        self.reader.ask(find).await
+    }
+
     pub(in crate::store) async fn touch_session(
         &self,
         id: SessionId,

@@ -42,9 +42,12 @@ impl Redis {
     /// One that follows this one, and has what this one has.
     pub async fn replica(&self) -> Self {
         self.cli(&["config", "set", "repl-diskless-sync-delay", "0"]);
+        self.cli(&["config", "set", "repl-ping-replica-period", "1"]);
         let replica = Self::start_with(&["--replicaof", "127.0.0.1", &self.port.to_string()]).await;
         eventually("the replica follows", async || {
-            let online = self.cli(&["info", "replication"]).contains("state=online");
+            let of = self.cli(&["info", "replication"]);
+            // One that has never confirmed anything may be online, and be asked for nothing yet.
+            let online = of.contains("state=online") && !of.contains(",offset=0,");
             let up = replica.cli(&["info", "replication"]).contains("master_link_status:up");
             (online && up).then_some(())
         })

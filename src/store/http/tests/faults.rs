@@ -94,6 +94,44 @@ async fn a_link_that_the_service_did_not_take_is_not_promised_and_not_mailed() {
 }
 
 #[tokio::test]
+async fn whether_a_link_is_meant_or_pretended_cannot_be_told_from_the_service_or_from_its_faults() {
+    let bench = Bench::new();
+    bench.store.put_link(bench.link(1), None).await.unwrap();
+    let journeys = || {
+        let state = bench.service.state();
+        (state.reads, state.writes, state.json())
+    };
+    let before = journeys();
+    bench.store.pretend_link(bench.link(2), Some(bench.letter("letter"))).await.unwrap();
+    let after = journeys();
+    assert_eq!((after.0, after.1), (before.0 + 1, before.1 + 1), "one reading, one writing");
+    assert_eq!(after.2, before.2, "what was there is there, and nothing else");
+    for fault in [Fault::Answer(500, "{}"), Fault::Answer(200, "<html>")] {
+        bench.service.state().on_write = Some(fault.clone());
+        away(bench.store.pretend_link(bench.link(2), None).await);
+        bench.service.state().on_write = None;
+        bench.service.state().on_read = Some(fault);
+        away(bench.store.pretend_link(bench.link(2), None).await);
+        bench.service.state().on_read = None;
+    }
+    assert!(bench.store.peek_link([2; 32]).await.unwrap().is_none());
+    assert!(bench.store.list_letters().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_second_click_is_let_in_only_after_the_service_has_heard_of_the_first() {
+    let bench = Bench::new();
+    bench.store.put_link(bench.link(1), None).await.unwrap();
+    assert!(matches!(bench.redeem(1).await, Redeemed::Redeemed(_)));
+    let Redeemed::Used(link) = bench.redeem(1).await else { panic!("used") };
+    let session = link.session.unwrap();
+    bench.service.state().on_read = Some(Fault::Answer(503, "{}"));
+    away(bench.store.resume([1; 32], session).await);
+    bench.service.state().on_read = None;
+    assert_eq!(bench.store.resume([1; 32], session).await.unwrap().unwrap().id, session);
+}
+
+#[tokio::test]
 async fn a_revocation_is_in_force_at_once_and_told_when_the_service_answers_again() {
     let bench = Bench::new();
     for number in 1..=2 {

@@ -47,6 +47,7 @@ async fn every_verb(bench: &Bench) -> Vec<(&'static str, Duration, Option<StoreE
         peek_link(hash);
         redeem(hash, bench.redeemer(1));
         redeem_code("wiki", hash, hash, bench.redeemer(1));
+        resume(hash, id);
         try_address(hash, &alice);
         wrong_address(hash);
         again_once(hash);

@@ -7,7 +7,10 @@ use super::super::connection::Ask;
 use super::harness::{Cluster, Server, cli, is_followed, settings, wait_for};
 use crate::random::Random;
 use crate::store::contract::{Bench, alice};
-use crate::store::{LinkFilter, LinkState, NewLink, RedisSettings, Settings, StoreError, Which};
+use crate::store::{
+    LinkFilter, LinkState, NewLink, Redeemed, RedisSettings, Replicas, SessionFilter, Settings, StoreError,
+    Which,
+};
 
 /// A master with its replica, a patient bench, and a backend that does not wait long.
 fn followed() -> (Server, Server, Bench, Redis) {
@@ -50,6 +53,25 @@ async fn what_no_replica_confirms_waits_once_however_often_it_is_said_and_leaves
     assert_eq!(redis.repeats.open(), 0);
     assert_eq!(cli(port, &["zcard", "linkgate:{standing}:revoked"]).trim(), "1");
     assert_eq!(cli(port, &["hvals", "linkgate:{standing}:generations"]).trim(), "7");
+}
+
+#[tokio::test]
+async fn where_nobody_is_there_to_confirm_a_link_is_not_spent_and_lets_in_once_somebody_is() {
+    let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
+    let of = settings(&format!("redis://127.0.0.1:{}", master.port));
+    let bench = Bench::of(Settings::Redis(RedisSettings { replicas: Replicas::AtLeast(1), ..of }), ());
+    bench.store.put_link(bench.link(1), None).await.unwrap();
+    for _ in 0..2 {
+        let refused = bench.store.redeem([1; 32], bench.redeemer(1)).await;
+        assert!(matches!(&refused, Err(StoreError::Away(why)) if why.contains("stays good")), "{refused:?}");
+    }
+    let link = bench.store.peek_link([1; 32]).await.unwrap().unwrap();
+    assert_eq!((link.uses_left, link.used_at), (Some(1), None));
+    assert!(bench.store.list_sessions(SessionFilter::default()).await.unwrap().is_empty());
+    let replica = Server::on_port(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    wait_for("the replica", || is_followed(master.port, replica.port));
+    let redeemed = bench.store.redeem([1; 32], bench.redeemer(1)).await.unwrap();
+    assert!(matches!(redeemed, Redeemed::Redeemed(_)), "{redeemed:?}");
 }
 
 /// How often `WAIT` was asked so far.
