@@ -148,10 +148,6 @@ impl Connection {
         self.timeout
     }
 
-    pub(super) const fn is_cluster(&self) -> bool {
-        matches!(self.topology, Topology::Cluster(_))
-    }
-
     pub(super) fn entry(&self) -> &Entry {
         &self.entry
     }
