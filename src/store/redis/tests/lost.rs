@@ -41,7 +41,7 @@ async fn who_is_connected_to_an_old_master_learns_from_the_sentinels_that_there_
     let there = bench(of);
     let ended = there.store.revoke_sessions(Which::Ids(vec![session.to_string()])).await.unwrap();
     assert_eq!(ended, [session]);
-    looks_until(&here, seen, |news| matches!(news, Ok(News::Ended { .. } | News::Much))).await;
+    looks_until(&here, seen, |news| matches!(news, Ok(News::Told { .. } | News::Much))).await;
     let revoked = here.store.snapshot().await.unwrap().revoked;
     assert!(revoked.iter().any(|(id, _)| *id == session));
 }
@@ -74,7 +74,7 @@ async fn who_is_cut_off_together_with_an_old_master_hears_nothing_and_takes_that
     for cut in [&cut, &other_cut] {
         cut.store(false, Ordering::SeqCst);
     }
-    looks_until(&here, seen, |news| matches!(news, Ok(News::Ended { .. } | News::Much))).await;
+    looks_until(&here, seen, |news| matches!(news, Ok(News::Told { .. } | News::Much))).await;
     assert!(cli(guarded.replica.port, &["role"]).starts_with("master"));
 }
 
@@ -88,11 +88,10 @@ async fn behind_sentinels_a_master_without_replicas_lets_nobody_in_unless_that_w
         cli(port, &["info", "replication"]).contains("connected_slaves:0")
     });
     let of = RedisSettings { timeout: Duration::from_secs(2), ..settings(&guarded.url()) };
-    let careful = bench(of.clone());
-    careful.store.put_link(careful.link(1), None).await.unwrap();
+    let (careful, told) = (bench(of.clone()), bench(RedisSettings { replicas: Replicas::AtLeast(0), ..of }));
+    told.store.put_link(told.link(1), None).await.unwrap();
     let refused = careful.store.redeem([1; 32], careful.redeemer(1)).await;
     assert!(matches!(&refused, Err(StoreError::Away(why)) if why.contains("replica")), "{refused:?}");
-    let told = bench(RedisSettings { replicas: Replicas::AtLeast(0), ..of });
     told.store.put_link(told.link(2), None).await.unwrap();
     let redeemed = told.store.redeem([2; 32], told.redeemer(2)).await.unwrap();
     assert!(matches!(redeemed, Redeemed::Redeemed(_)));
