@@ -150,6 +150,19 @@ async fn when_time_is_up_it_is_said_who_answered_what_last() {
         assert!(said.contains("no answer within 400ms"), "{said}");
         assert!(said.contains(&format!("127.0.0.1:{port}")) && said.contains("refused"), "{said}");
     }
+    // Whoever waits for another who is asking as well.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let url = format!("redis+sentinel://127.0.0.1:{port}/main");
+    let many = bench(RedisSettings { timeout: Duration::from_millis(900), ..settings(&url) });
+    let asked = (0..8).map(|_| {
+        let store = many.store.clone();
+        tokio::spawn(async move { store.version().await.unwrap_err().to_string() })
+    });
+    for asked in asked.collect::<Vec<_>>() {
+        let said = asked.await.unwrap();
+        assert!(said.contains(&format!("the sentinel at 127.0.0.1:{port} does not answer")), "{said}");
+    }
     let server = Server::on_port(&[]);
     let url = format!("redis+cluster://127.0.0.1:{}", server.port);
     let (said, took) = said(settings(&url)).await;
