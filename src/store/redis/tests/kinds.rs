@@ -320,9 +320,11 @@ async fn where_no_replica_is_wanted_but_one_is_demanded_nobody_is_let_in() {
         timeout: Duration::from_millis(400),
         ..settings(&url)
     };
-    let bench = bench(of);
-    bench.store.put_link(bench.link(1), None).await.unwrap();
-    assert!(matches!(bench.store.redeem([1; 32], bench.redeemer(1)).await, Err(StoreError::Away(_))));
+    let (demanding, easy) = (bench(of.clone()), bench(RedisSettings { replicas: Replicas::Auto, ..of }));
+    easy.store.put_link(easy.link(1), None).await.unwrap();
+    let refused = demanding.store.redeem([1; 32], demanding.redeemer(1)).await;
+    assert!(matches!(refused, Err(StoreError::Away(_))), "{refused:?}");
+    assert!(matches!(demanding.store.put_link(easy.link(2), None).await, Err(StoreError::Away(_))));
 }
 
 #[tokio::test]
