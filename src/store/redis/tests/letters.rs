@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::harness::{Guarded, Server, cli, is_followed, settings, wait_for};
-use crate::store::contract::Bench;
+use super::super::keys::{Index, Keys};
+use super::harness::{Cluster, Guarded, Server, cli, is_followed, settings, wait_for};
+use crate::store::contract::{Bench, alice};
 use crate::store::{LetterState, NewLetter, NewLink, RedisSettings, Settings, StoreError};
 
 const LEASE: Duration = Duration::from_mins(1);
@@ -56,6 +57,34 @@ async fn of_a_link_that_is_only_pretended_nothing_stays() {
     assert!(bench.store.peek_link([1; 32]).await.unwrap().is_none());
     assert!(bench.store.list_letters().await.unwrap().is_empty());
     assert_eq!(bench.store.next_letter_at().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn in_a_cluster_of_which_a_part_confirms_nothing_a_pretended_link_fails_where_a_real_one_would() {
+    let mut cluster = Cluster::start();
+    let of = settings(&cluster.url());
+    let bench = Bench::of(Settings::Redis(RedisSettings { timeout: Duration::from_secs(1), ..of }), ());
+    // A master that holds nothing which every link of this person needs.
+    let person = Keys::new("linkgate:").of_person(&alice(), Index::Links);
+    let common = cluster.master_of(&person).port;
+    let follows = |port: u16| {
+        let role = cli(port, &["role"]);
+        let mut lines = role.lines();
+        (lines.next() == Some("slave"))
+            .then(|| lines.nth(1).and_then(|port| port.parse::<u16>().ok()))
+            .flatten()
+    };
+    let others = cluster.nodes.iter_mut().filter(|node| follows(node.port).is_some_and(|of| of != common));
+    others.take(1).for_each(|replica| replica.signal("STOP"));
+    let mut outcomes = Vec::new();
+    for number in 1..=24 {
+        let link = || NewLink { nonce_hash: None, ..bench.link(number) };
+        let pretended = bench.store.pretend_link(link(), None).await.is_ok();
+        let meant = bench.store.put_link(link(), None).await.is_ok();
+        outcomes.push((pretended, meant));
+    }
+    assert!(outcomes.iter().all(|(pretended, meant)| pretended == meant), "{outcomes:?}");
+    assert!(outcomes.contains(&(true, true)) && outcomes.contains(&(false, false)), "{outcomes:?}");
 }
 
 #[tokio::test]
