@@ -242,14 +242,17 @@ impl Shared {
     }
 
     fn health(&self, troubles: watch::Receiver<String>) -> Health {
-        let (standing, clock) = (Arc::clone(&self.standing), self.clock.clone());
+        let (standing, clock, store) = (Arc::clone(&self.standing), self.clock.clone(), self.store.clone());
         Arc::new(move || {
             let age = standing.age(clock.now());
             let ready = age.is_some_and(|age| age <= MAX_STALENESS);
             let trouble = troubles.borrow().clone();
-            let ok = trouble.is_empty() && age.is_some_and(|age| age <= READY_STALENESS);
+            let fresh = trouble.is_empty() && age.is_some_and(|age| age <= READY_STALENESS);
+            let service = store.trouble();
+            let ok = fresh && service.is_empty();
             let detail = match age {
                 Some(_) if ok => "answers".to_owned(),
+                Some(_) if fresh => format!("{service}; nobody new comes in, people signed in go on"),
                 Some(age) if ready => format!(
                     "has not answered for {} s: {trouble}; nobody new comes in, people signed in go on for an hour",
                     age.as_secs()

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
 use crate::clock::Timestamp;
+use crate::identity::KeyEpoch;
 use crate::identity::Keyring;
 use crate::identity::Standing;
 use crate::policy::Sites;
@@ -47,12 +48,16 @@ impl Housekeeping {
     pub async fn load(&self) -> Result<i64, StoreError> {
         let snapshot = self.store.snapshot().await?;
         let (version, now) = (snapshot.version, self.clock.now());
-        // Keys first: whoever sees the new generation must find the new keys.
-        if let Err(error) = self.keys.update(&self.standing.epochs_with(&snapshot.epochs, now)) {
-            tracing::error!(%error, "the store holds no usable key epoch; the old keys stay");
-        }
+        self.renew_keys(&snapshot.epochs, now);
         self.standing.apply(snapshot, now);
         Ok(version)
+    }
+
+    /// Before the standing: whoever sees the new generation must find the new keys.
+    fn renew_keys(&self, epochs: &[KeyEpoch], now: Timestamp) {
+        if let Err(error) = self.keys.update(&self.standing.epochs_with(epochs, now)) {
+            tracing::error!(%error, "the store holds no usable key epoch; the old keys stay");
+        }
     }
 
     /// Runs until `stop` says true. `seen`: the version that was loaded; `None`: nothing was loaded yet.
@@ -109,8 +114,12 @@ impl Housekeeping {
                     self.standing.confirm(self.clock.now());
                     seen
                 }
-                News::Ended { version, ended } => {
-                    self.standing.end(&ended, self.clock.now());
+                News::Told { version, change } => {
+                    let now = self.clock.now();
+                    if let Some(epochs) = &change.epochs {
+                        self.renew_keys(epochs, now);
+                    }
+                    self.standing.change(change, now);
                     version
                 }
                 News::Much => self.load().await?,

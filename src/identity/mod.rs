@@ -18,5 +18,5 @@ pub use keyring::Keyring;
 pub use keys::{KeyEpoch, KeyError, Keys, MasterSecret, Purpose};
 pub use person::{Identity, Profile};
 pub use session::{LONGEST_SESSION, SessionClaims, SessionId};
-pub use standing::{Snapshot, Standing, StoredPerson, Unsaid};
+pub use standing::{Change, Snapshot, Standing, StoredPerson, Unsaid};
 pub use token::{TokenError, TokenKind};

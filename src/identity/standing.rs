@@ -1,12 +1,15 @@
 //! What is known in memory of people, revocations and keys: loaded before the first request, kept current from the store.
 //! Never asks the store itself, and never forgets a revocation or lowers a generation, however late a snapshot comes.
 
+mod change;
+
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+pub use self::change::Change;
 use super::EmailAddress;
 use super::KeyEpoch;
 use super::Profile;
@@ -199,23 +202,6 @@ impl Standing {
         // What was never loaded cannot be current.
         let confirmed = |at: i64| (at != NEVER).then_some(now.millis());
         let _ = self.current_at.fetch_update(Ordering::AcqRel, Ordering::Acquire, confirmed);
-    }
-
-    /// Sessions that the store says have ended, each with its absolute end; current as of `now`. Goes with
-    /// [`Standing::confirm`], because it is all that has changed.
-    pub fn end(&self, ended: &[(SessionId, Timestamp)], now: Timestamp) {
-        lock(&self.unsaid).revoked.retain(|(id, _)| !ended.iter().any(|(other, _)| other == id));
-        let mut changed = false;
-        {
-            let mut revoked = write(&self.revoked);
-            for (id, until) in ended.iter().filter(|(_, until)| *until >= now) {
-                changed |= revoked.insert(*id, *until).is_none();
-            }
-        }
-        if changed {
-            self.bump();
-        }
-        self.confirm(now);
     }
 
     /// Ends a session here and now, before the next poll sees it. `until`: its absolute end.
@@ -450,21 +436,6 @@ mod tests {
         assert!(standing.unsaid().is_empty());
         standing.apply(snapshot(vec![person(2, true)], vec![(id(1), at(100)), (id(3), at(100))]), at(7));
         assert!(standing.unsaid().is_empty());
-    }
-
-    #[test]
-    fn ended_sessions_are_taken_in_one_by_one_and_need_not_be_said_again() {
-        let standing = Standing::new();
-        standing.apply(Snapshot::default(), at(1));
-        standing.revoke(id(1), at(100));
-        let before = standing.generation();
-        standing.end(&[(id(1), at(100))], at(2));
-        assert!(standing.unsaid().is_empty());
-        assert_eq!(standing.generation(), before, "it had ended here already");
-        standing.end(&[(id(2), at(100)), (id(3), at(1))], at(3));
-        assert!(standing.is_revoked(&id(2)) && !standing.is_revoked(&id(3)));
-        assert_eq!(standing.age(at(3)), Some(Duration::ZERO));
-        assert!(standing.generation() > before);
     }
 
     #[test]

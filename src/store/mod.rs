@@ -94,6 +94,16 @@ impl Store {
         }
     }
 
+    /// Why nobody can be signed in though records can be read: the token service could not be used when it was asked last.
+    /// Empty: it could, or there is none.
+    #[must_use]
+    pub fn trouble(&self) -> String {
+        match &self.backend {
+            Backend::Http(http) => http.trouble(),
+            Backend::Sqlite(_) | Backend::Redis(_) => String::new(),
+        }
+    }
+
     /// Rung when a letter was put or brought back by this process. It holds one ring for one listener.
     #[must_use]
     pub fn letters_waiting(&self) -> Arc<Notify> {

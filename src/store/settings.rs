@@ -58,7 +58,7 @@ pub struct HttpSettings {
 /// How many replicas confirm what must not be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replicas {
-    /// One, where the server has replicas; none, where it has none.
+    /// One, behind Sentinel and in a Cluster; at a single server one where it has replicas, none where it has none.
     Auto,
     /// So many, always.
     AtLeast(u32),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::identity::Change;
 use crate::identity::EmailAddress;
 use crate::identity::SessionId;
 
@@ -396,12 +397,12 @@ pub struct AuditFilter {
 pub enum News {
     /// Nothing.
     None,
-    /// Sessions have ended, and nothing else has changed.
-    Ended {
+    /// This, and nothing else.
+    Told {
         /// The version now.
         version: i64,
-        /// Each with its absolute end.
-        ended: Vec<(SessionId, Timestamp)>,
+        /// What has changed.
+        change: Change,
     },
     /// Read the snapshot.
     Much,

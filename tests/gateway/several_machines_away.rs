@@ -5,6 +5,7 @@
 use crate::harness::app::App;
 use crate::harness::browser::Browser;
 use crate::harness::eventually;
+use crate::harness::gateway::Gateway;
 use crate::harness::letters::Letter;
 use crate::harness::process::assert_within_a_second;
 use crate::harness::process::crowd;
@@ -133,7 +134,7 @@ async fn a_letter_that_is_being_sent_when_redis_goes_away_is_noted_as_sent_when_
     .await;
     relay.takes();
     eventually("what became of it cannot be told", async || {
-        let logs = several.machines.iter().map(|machine| machine.log()).collect::<String>();
+        let logs = several.machines.iter().map(Gateway::log).collect::<String>();
         logs.contains("the store did not take what became of a letter").then_some(())
     })
     .await;

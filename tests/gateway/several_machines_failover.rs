@@ -10,6 +10,8 @@ use crate::harness::sentinels::Loss;
 use crate::harness::sentinels::Sentinels;
 use crate::harness::several::Plan;
 use crate::harness::several::Several;
+use serde_json::Value;
+use std::collections::HashSet;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -43,7 +45,7 @@ async fn redeem(several: &Several, machine: usize, letter: &Letter, wanted: bool
     if !wanted {
         return ask().await;
     }
-    eventually_within(Duration::from_secs(60), "the store has an answer", async || {
+    eventually_within(Duration::from_mins(1), "the store has an answer", async || {
         Some(ask().await).filter(|status| *status != 503)
     })
     .await
@@ -57,7 +59,7 @@ async fn links(several: &Arc<Several>, redis: &Sentinels, round: u64, count: usi
         tasks.spawn(async move {
             for number in (asker..count).step_by(AT_ONCE) {
                 let body = format!("{{\"email\":\"person-{round}-{number}@example.org\"}}");
-                eventually_within(Duration::from_secs(60), "it is asked for", async || {
+                eventually_within(Duration::from_mins(1), "it is asked for", async || {
                     let answer = several.at(number % 2, "POST /.linkgate/login", &body).await;
                     (answer.status == 202).then_some(())
                 })
@@ -99,19 +101,35 @@ async fn round(several: &Arc<Several>, redis: &mut Sentinels, number: u64, count
             }
         });
     }
-    eventually_within(Duration::from_secs(60), "a third is done", async || {
-        (answered.load(Ordering::SeqCst) >= size / 3).then_some(())
-    })
-    .await;
-    redis.lose(loss);
+    let done = async |share: usize| {
+        eventually_within(Duration::from_mins(1), "part of it is done", async || {
+            (answered.load(Ordering::SeqCst) >= share).then_some(())
+        })
+        .await;
+    };
+    done(size / 4).await;
+    // Whoever confirms from here on is another one: it must be the next master.
+    redis.one_lags();
+    done(size / 3).await;
+    redis.lose(loss).await;
+    redis.none_lags();
     redis.replaced().await;
     let outcomes = tasks.join_all().await;
     redis.mend().await;
     count.fail_overs += 1;
-    let (mut tasks, outcomes) = (JoinSet::new(), outcomes.into_iter().flatten());
-    for (at, (letter, before)) in outcomes.enumerate() {
+    // What the new master holds of them is read first: a try that is not confirmed would change it.
+    let live = eventually_within(Duration::from_mins(1), "the links are listed", async || {
+        let list = several.machines[0].command(&["link", "list", "--state", "active", "--json"]).await;
+        list.status.success().then_some(list.stdout)
+    })
+    .await;
+    let live: Vec<Value> = serde_json::from_slice(&live).unwrap();
+    let live: HashSet<&str> = live.iter().map(|link| link["email"].as_str().unwrap()).collect();
+    let mut tasks = JoinSet::new();
+    for (at, (letter, before)) in outcomes.into_iter().flatten().enumerate() {
+        let is_live = live.contains(letter.to.as_str());
         let several = Arc::clone(several);
-        tasks.spawn(async move { (before, redeem(&several, at % 2, &letter, true).await) });
+        tasks.spawn(async move { (is_live, before, redeem(&several, at % 2, &letter, true).await) });
         if tasks.len() >= AT_ONCE {
             note(count, loss, tasks.join_next().await.unwrap().unwrap());
         }
@@ -121,18 +139,17 @@ async fn round(several: &Arc<Several>, redis: &mut Sentinels, number: u64, count
     }
 }
 
-fn note(count: &mut Count, loss: Loss, (before, after): (u16, u16)) {
-    assert!([200, 410].contains(&after), "{after}");
-    let again = usize::from(after == 200);
+fn note(count: &mut Count, loss: Loss, (live, before, after): (bool, u16, u16)) {
+    assert!(after == 410 || (after == 200 && live), "live: {live}, and then {after}");
     match before {
         200 => {
             count.let_in += 1;
-            count.twice += again;
-            count.twice_beside += if loss == Loss::CutOff { again } else { 0 };
+            count.twice += usize::from(live);
+            count.twice_beside += usize::from(live && loss == Loss::CutOff);
         }
         503 => {
             count.refused += 1;
-            count.spent += 1 - again;
+            count.spent += usize::from(!live);
         }
         other => panic!("a link that nobody else has opened: {other}"),
     }

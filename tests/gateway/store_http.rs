@@ -2,6 +2,7 @@
 
 use crate::harness::app::App;
 use crate::harness::browser::Browser;
+use crate::harness::browser::try_fetch;
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::gateway::HEAD;
@@ -93,6 +94,69 @@ async fn while_the_token_service_is_away_nobody_new_comes_in_and_who_is_in_goes_
     gateway.letter_to("carol@example.com").await;
 }
 
+/// What `/readyz` says, which is 200 all the while: whether all is well, and why not.
+async fn readiness(gateway: &Gateway) -> (bool, String) {
+    let url = format!("http://127.0.0.1:{}/readyz", gateway.place.monitor);
+    let said = try_fetch(None, "GET", &url, &[], Vec::new()).await.unwrap().expect(200).json();
+    assert_eq!(said["ready"], true);
+    let check = &said["checks"][0];
+    (check["ok"] == true, check["detail"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn readyz_tells_that_the_token_service_is_away_and_that_it_is_back_though_nobody_asks() {
+    let (app, service) = (App::start().await, TokenService::start().await);
+    let gateway = start(&app, &service).await;
+    assert_eq!(readiness(&gateway).await, (true, "answers".to_owned()));
+    service.fail(true);
+    let fields = [("email", ALICE), ("return_to", "/")];
+    let alice = Browser::new();
+    alice.visit(&gateway.url("/.linkgate/login")).await.expect(200);
+    alice.post_form(&gateway.url("/.linkgate/login"), &fields).await.expect(503);
+    let (ok, why) = readiness(&gateway).await;
+    assert!(!ok && why.contains("502") && why.contains("nobody new comes in"), "{why}");
+    // One that starts meanwhile says the same.
+    gateway.kill();
+    gateway.restart().await;
+    assert!(!readiness(&gateway).await.0);
+    service.fail(false);
+    eventually("it has asked again by itself", async || readiness(&gateway).await.0.then_some(())).await;
+    alice.post_form(&gateway.url("/.linkgate/login"), &fields).await.expect(303);
+}
+
+#[tokio::test]
+async fn a_machine_that_was_copied_and_started_beside_the_first_is_noticed() {
+    let (app, service) = (App::start().await, TokenService::start().await);
+    let first = start(&app, &service).await;
+    let (alice, bob) = (Browser::new(), Browser::new());
+    first.sign_in(&alice, ALICE, &first.url("/")).await;
+    let letter = first.ask(&bob, BOB, &first.url("/page")).await;
+    let place = Place::new();
+    let copied = tokio::process::Command::new("cp")
+        .arg("-a")
+        .arg(first.place.path().join("state"))
+        .arg(place.path())
+        .status()
+        .await
+        .unwrap();
+    assert!(copied.success());
+    let second = Gateway::start_with(place, &format!("{HEAD}{}{}", service.store(), site(&app))).await;
+    // The one that began last goes on; the other lets nobody new in, and says why.
+    bob.follow(&letter.link).await.expect(503);
+    alice.visit(&first.url("/")).await.expect(200);
+    let (ok, why) = readiness(&first).await;
+    assert!(!ok && why.contains("copy of this ledger") && why.contains("linkgate store claim"), "{why}");
+    let carol = Browser::new();
+    second.sign_in(&carol, "carol@example.com", &second.url("/")).await;
+    // Told to, beside the running server, the first takes over, and the copy is shut out.
+    first.run(&["store", "claim"]).await;
+    assert_eq!(bob.follow(&letter.link).await.expect(200).url.path(), "/page");
+    assert!(readiness(&first).await.0);
+    let fields = [("email", ALICE), ("return_to", "/")];
+    carol.post_form(&second.url("/.linkgate/login"), &fields).await.expect(503);
+    assert!(readiness(&second).await.1.contains("copy of this ledger"));
+}
+
 #[tokio::test]
 async fn a_second_linkgate_on_one_token_service_does_not_start_until_it_is_told_to_take_over() {
     let (app, service) = (App::start().await, TokenService::start().await);
@@ -111,7 +175,7 @@ async fn a_second_linkgate_on_one_token_service_does_not_start_until_it_is_told_
     let refused = second().await;
     assert_eq!(refused.status.code(), Some(1));
     let why = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(why.contains("another linkgate writes") && why.contains("linkgate store claim"), "{why}");
+    assert!(why.contains("another linkgate") && why.contains("linkgate store claim"), "{why}");
 
     first.kill();
     let claim = tokio::process::Command::new(env!("CARGO_BIN_EXE_linkgate"))

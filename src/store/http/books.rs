@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::document::Object;
-use super::record::{self, CLAIM, Facts, OWNER};
+use super::record::{self, CLAIM, Claimant, Facts, OWNER};
 use crate::clock::Timestamp;
 use crate::store::sqlite::Objection;
 use crate::store::{LinkRecord, LinkState, NewLink, StoreError};
@@ -102,11 +102,11 @@ pub(super) fn settle(
 }
 
 /// Says that this linkgate writes here. False: it is said already.
-pub(super) fn claim(all: &mut Object, owner: &str, now: Timestamp) -> Result<bool, StoreError> {
-    if all.object(CLAIM).is_some_and(|claim| record::claims(&claim, owner)) {
+pub(super) fn claim(all: &mut Object, by: &Claimant, now: Timestamp) -> Result<bool, StoreError> {
+    if all.object(CLAIM).is_some_and(|claim| by.claims_now(&claim)) {
         return Ok(false);
     }
-    all.set(CLAIM, &record::claim(owner, now).map_err(|error| broken(&error))?)
+    all.set(CLAIM, &record::claim(by, now).map_err(|error| broken(&error))?)
         .map_err(|error| broken(&error))?;
     Ok(true)
 }

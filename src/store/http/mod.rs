@@ -20,12 +20,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout_at};
 
 pub use address::ServiceAddress;
 
 use self::asks::{Answer, Ask, Asked};
+use self::record::Claimant;
 use self::wire::Wire;
 use self::worker::{QUEUE, Worker};
 use super::sqlite::{Objection, Sqlite};
@@ -51,6 +52,7 @@ const PUBLISHING: Duration = Duration::from_mins(1);
 pub(super) struct Http {
     sqlite: Sqlite,
     asks: mpsc::Sender<Asked>,
+    troubles: watch::Receiver<String>,
     clock: Clock,
     timeout: Duration,
 }
@@ -61,6 +63,7 @@ impl Http {
         let wire = Wire::new(settings)?;
         let sqlite = Sqlite::open(&settings.path, clock, random)?;
         let (asks, waiting) = mpsc::channel(QUEUE);
+        let (trouble, troubles) = watch::channel(String::new());
         let mut lock = settings.path.as_os_str().to_owned();
         lock.push("-service");
         let (timeout, lock, ledger, time) =
@@ -73,17 +76,17 @@ impl Http {
             .map_err(|error| no_thread(&error))?;
         let work = move || {
             runtime.block_on(async move {
-                let owner = ledger.instance().to_owned();
+                let by = Claimant { owner: ledger.instance().to_owned(), turns: Vec::new() };
                 let worker = Worker {
                     sqlite: ledger,
                     wire,
                     clock: time,
                     lock,
-                    owner,
+                    by,
                     timeout,
                     behind: false,
                     claimed: false,
-                    away: false,
+                    trouble,
                 };
                 worker.run(waiting).await;
             });
@@ -92,7 +95,12 @@ impl Http {
             .name("store-service".to_owned())
             .spawn(work)
             .map_err(|error| no_thread(&error))?;
-        Ok(Self { sqlite, asks, clock: clock.clone(), timeout })
+        Ok(Self { sqlite, asks, troubles, clock: clock.clone(), timeout })
+    }
+
+    /// Why the service could not be used when it was asked last; empty: it could.
+    pub(super) fn trouble(&self) -> String {
+        self.troubles.borrow().clone()
     }
 
     pub(super) fn letters_waiting(&self) -> Arc<Notify> {
@@ -204,10 +212,16 @@ impl Http {
     /// Lays the two books side by side too. A service that is away is no failure; another linkgate that writes there is.
     pub(super) async fn sweep(&self) -> Result<Swept, StoreError> {
         let swept = self.sqlite.sweep().await?;
-        self.admit().await.map(|()| swept)
+        self.look().await.map(|()| swept)
     }
 
+    /// Begins to serve: who does so with an older copy of the ledger is known from then on.
     pub(super) async fn admit(&self) -> Result<(), StoreError> {
+        self.sqlite.begin_turn().await?;
+        self.look().await
+    }
+
+    async fn look(&self) -> Result<(), StoreError> {
         match self.settle().await {
             Err(error @ StoreError::Invalid(_)) => Err(error),
             // It is in the log, and is done as soon as the service answers.
@@ -248,6 +262,7 @@ impl Http {
 
     /// Makes this linkgate the one that writes to the service.
     pub(super) async fn claim(&self) -> Result<(), StoreError> {
+        self.sqlite.begin_turn().await?;
         self.ask(|answer| Ask::Claim { answer }).await
     }
 

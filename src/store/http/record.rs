@@ -47,11 +47,44 @@ pub(super) fn fresh(facts: &Facts<'_>, owner: &str) -> Result<Object, serde_json
     Ok(record)
 }
 
+/// Who writes to the service: a ledger, and how often somebody has begun to serve with it. A copy of the ledger is told
+/// from the original by the turn that only one of the two knows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Claimant {
+    pub(super) owner: String,
+    /// Oldest first; empty: nobody has begun to serve with it yet.
+    pub(super) turns: Vec<i64>,
+}
+
+impl Claimant {
+    /// Whether the record under [`CLAIM`] is this ledger's, of this turn or of an earlier one. The hash says it: a service
+    /// may drop fields that it does not know.
+    pub(super) fn claims(&self, record: &Object) -> bool {
+        let turns = self.turns.iter().copied().map(Some).chain([None]);
+        turns.into_iter().any(|turn| self.is_in(record, turn))
+    }
+
+    /// Whether it is of the last turn.
+    pub(super) fn claims_now(&self, record: &Object) -> bool {
+        self.is_in(record, self.turns.last().copied())
+    }
+
+    fn is_in(&self, record: &Object, turn: Option<i64>) -> bool {
+        record.text("token_hash").is_some_and(|hash| hash.eq_ignore_ascii_case(&self.hash(turn)))
+    }
+
+    fn hash(&self, turn: Option<i64>) -> String {
+        let turn = turn.map(|turn| format!(" {turn:016x}")).unwrap_or_default();
+        let name = format!("linkgate instance {}{turn}", self.owner);
+        hex(digest::digest(&digest::SHA256, name.as_bytes()).as_ref())
+    }
+}
+
 /// The record under [`CLAIM`].
-pub(super) fn claim(owner: &str, now: Timestamp) -> Result<Object, serde_json::Error> {
+pub(super) fn claim(by: &Claimant, now: Timestamp) -> Result<Object, serde_json::Error> {
     let mut record = Object::default();
     record.set("email", &"linkgate@instance.invalid")?;
-    record.set("token_hash", &claim_hash(owner))?;
+    record.set("token_hash", &by.hash(by.turns.last().copied()))?;
     for date in ["created_at", "expires_at"] {
         record.set(date, &written(now))?;
     }
@@ -59,20 +92,8 @@ pub(super) fn claim(owner: &str, now: Timestamp) -> Result<Object, serde_json::E
     for date in ["used_at", "revoked_at"] {
         record.set(date, &written(now))?;
     }
-    record.set(OWNER, &owner)?;
+    record.set(OWNER, &by.owner)?;
     Ok(record)
-}
-
-/// Whether the record under [`CLAIM`] is this linkgate's. The hash says it: a service may drop fields that it does not
-/// know.
-pub(super) fn claims(record: &Object, owner: &str) -> bool {
-    record.text("token_hash").is_some_and(|hash| hash.eq_ignore_ascii_case(&claim_hash(owner)))
-}
-
-fn claim_hash(owner: &str) -> String {
-    let name = format!("linkgate instance {owner}");
-    let hash = digest::digest(&digest::SHA256, name.as_bytes());
-    hex(hash.as_ref())
 }
 
 /// What the service has against a link that our ledger would let in at `now`; `None`: nothing.

@@ -9,14 +9,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::asks::{Ask, Asked, Job, Spender, away};
 use super::books;
 use super::document::Object;
-use super::record::{self, CLAIM};
+use super::record::{self, CLAIM, Claimant};
 use super::wire::{Read, Wire, Written};
 use crate::clock::Clock;
 use crate::store::sqlite::{Objection, Sqlite};
@@ -28,8 +28,10 @@ pub(super) const QUEUE: usize = 4096;
 const TOGETHER: usize = 512;
 /// How often somebody else may be faster (412) before we give up.
 const ATTEMPTS: u32 = 6;
-/// How long after a failure the service is told again what it missed.
+/// How long after a failure the service is asked again, and told what it missed.
 const RETRY: Duration = Duration::from_secs(5);
+/// How often it is looked whether the service is there, and whether somebody else writes to it, while nobody asks.
+const LOOK: Duration = Duration::from_mins(1);
 /// How often a lock that another process holds is tried.
 const LOCK: Duration = Duration::from_millis(5);
 
@@ -40,31 +42,25 @@ pub(super) struct Worker {
     /// Held while records are read and written: the command line writes too.
     pub(super) lock: PathBuf,
     /// Which linkgate this is.
-    pub(super) owner: String,
+    pub(super) by: Claimant,
     pub(super) timeout: Duration,
     /// The service may not know all that the ledger knows.
     pub(super) behind: bool,
     /// The service has held our claim before.
     pub(super) claimed: bool,
-    /// The last round failed, and the log says so.
-    pub(super) away: bool,
+    /// Why the last round failed, as the log says; empty: it did not.
+    pub(super) trouble: watch::Sender<String>,
 }
 
 impl Worker {
     /// Until nobody can ask any more.
     pub(super) async fn run(mut self, mut asks: mpsc::Receiver<Asked>) {
         loop {
-            let first = if self.behind {
-                match timeout(RETRY, asks.recv()).await {
-                    Ok(None) => return,
-                    Ok(first) => first,
-                    Err(_) => None,
-                }
-            } else {
-                match asks.recv().await {
-                    None => return,
-                    first => first,
-                }
+            let pause = if self.behind || !self.trouble.borrow().is_empty() { RETRY } else { LOOK };
+            let first = match timeout(pause, asks.recv()).await {
+                Ok(None) => return,
+                Ok(first) => first,
+                Err(_) => None,
             };
             let mut together: Vec<Asked> = first.into_iter().collect();
             while together.len() < TOGETHER {
@@ -139,9 +135,10 @@ impl Worker {
 
     /// The records, unless another linkgate writes them.
     async fn read(&mut self, takes_over: bool, until: Instant) -> Result<Read, StoreError> {
+        self.by.turns = self.sqlite.turns().await?;
         let read = self.wire.read(until).await?;
         match read.all.object(CLAIM) {
-            Some(claim) if record::claims(&claim, &self.owner) => self.claimed = true,
+            Some(claim) if self.by.claims(&claim) => self.claimed = true,
             None if !read.all.has(CLAIM) => {
                 if self.claimed {
                     tracing::warn!(
@@ -154,8 +151,9 @@ impl Worker {
             Some(_) | None if takes_over => {}
             Some(_) | None => {
                 return Err(StoreError::Invalid(format!(
-                    "another linkgate writes to this token service, and its links are unknown here (record {CLAIM}). Stop \
-                     one of the two; when the other machine is gone for good, run `linkgate store claim` here"
+                    "another linkgate, or one with a copy of this ledger, writes to this token service; what it did is \
+                     unknown here (record {CLAIM}). Stop one of the two; when the other is gone for good, run \
+                     `linkgate store claim` here"
                 )));
             }
         }
@@ -288,21 +286,23 @@ impl Worker {
         let never_ours = books::untouched(all);
         for job in jobs {
             changed |= match job {
-                Job::Put { link, at, .. } => books::enter(all, &self.owner, &link.id, &books::new(link, *at)),
+                Job::Put { link, at, .. } => {
+                    books::enter(all, &self.by.owner, &link.id, &books::new(link, *at))
+                }
                 // Written as it was read: that there is nothing to write would show in the time that it takes.
                 Job::Pretend { .. } => Ok(true),
                 Job::Spent { link, .. } => books::spent(all, link),
                 Job::Settle { .. } => {
                     let links = self.sqlite.list_links(LinkFilter::default()).await?;
-                    let settled = books::settle(all, &self.owner, &links, self.clock.now())?;
+                    let settled = books::settle(all, &self.by.owner, &links, self.clock.now())?;
                     self.sqlite.note_objections(settled.objections).await?;
                     Ok(settled.changed)
                 }
-                Job::Publish { links, .. } if never_ours => books::publish(all, &self.owner, links),
+                Job::Publish { links, .. } if never_ours => books::publish(all, &self.by.owner, links),
                 Job::Publish { .. } | Job::Claim { .. } => Ok(false),
             }?;
         }
-        Ok(changed | books::claim(all, &self.owner, self.clock.now())?)
+        Ok(changed | books::claim(all, &self.by, self.clock.now())?)
     }
 
     async fn answer(&mut self, jobs: Vec<Job>, outcome: &Result<(), StoreError>) {
@@ -343,17 +343,16 @@ impl Worker {
     }
 
     fn succeeded(&mut self) {
-        if self.away {
+        if !self.trouble.borrow().is_empty() {
             tracing::info!("the token service answers again");
+            self.trouble.send_replace(String::new());
         }
-        self.away = false;
     }
 
     fn failed(&mut self, error: &StoreError) {
-        if !self.away {
+        if self.trouble.send_replace(error.to_string()).is_empty() {
             tracing::error!(%error, "the token service cannot be used; nobody new can sign in");
         }
-        self.away = true;
     }
 }
 

@@ -242,10 +242,7 @@ impl Connection {
                             }
                         }
                         Next::InFull => turn.in_full = true,
-                        Next::Moved(place) => {
-                            self.forget_slots();
-                            turn.to = Some((place, false));
-                        }
+                        Next::Moved(place) => turn.to = Some((place, false)),
                         Next::Moving(place) => turn.to = Some((place, true)),
                         Next::Pause => pause = true,
                         Next::Replaced => {
@@ -280,13 +277,10 @@ impl Connection {
         }
         Ok(match error.kind() {
             Some(ServerErrorKind::NoScript) => Next::InFull,
-            Some(ServerErrorKind::Moved) if cluster => match place() {
-                Some(place) => Next::Moved(place),
-                None => {
-                    self.forget_slots();
-                    Next::Pause
-                }
-            },
+            Some(ServerErrorKind::Moved) if cluster => {
+                self.forget_slots();
+                place().map_or(Next::Pause, Next::Moved)
+            }
             Some(ServerErrorKind::Ask) if cluster => place().map_or(Next::Pause, Next::Moving),
             Some(ServerErrorKind::Moved | ServerErrorKind::Ask) => {
                 return Err(StoreError::Away(

@@ -29,7 +29,7 @@ impl Connection {
         match &self.topology {
             Topology::Single(place) => Ok(self.server(place)),
             Topology::Sentinel { sentinels, name } => {
-                Ok(self.server(&self.master_now(sentinels, name, deadline, trouble).await?))
+                Ok(self.server(&self.master_now(sentinels, name, deadline).await?))
             }
             Topology::Cluster(seeds) => {
                 let slot = slot(key.as_bytes());
@@ -109,6 +109,8 @@ impl Connection {
                     Err(Failure::Broken(why)) => why,
                     Err(Failure::Late) => continue,
                 },
+                // Our time is up, not its.
+                Err(Failure::Late) if until == deadline => return Err(Failure::Late),
                 Err(Failure::Late) => format!("{place} does not answer"),
                 Err(Failure::Broken(why)) => why,
                 Err(Failure::Refused(why)) => refused.insert(why).clone(),

@@ -186,6 +186,12 @@ impl Redis {
             LinkState::Revoked => return Ok(Redeemed::Revoked(link.record)),
             LinkState::Used => return Ok(Redeemed::Used(link.record)),
             LinkState::Expired => return Ok(Redeemed::Expired(link.record)),
+            LinkState::Active if !self.connection.may_be_sure(&self.keys.link(&token_hash)).await => {
+                return Err(StoreError::Away(
+                    "Redis: no replica is there to confirm, so that nobody is let in; the link stays good"
+                        .to_owned(),
+                ));
+            }
             LinkState::Active => self.begin_session(&link.record, by, fence).await?,
         }
         let arguments = vec![by.session.bytes().to_vec(), bytes(fence), bytes(SHOWN.as_millis())];

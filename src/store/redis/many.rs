@@ -18,6 +18,13 @@ pub(super) enum Sure {
     Later,
 }
 
+impl Sure {
+    /// What follows something that replicas have confirmed, or have not.
+    pub(super) const fn of(confirmed: bool) -> Self {
+        if confirmed { Self::Yes } else { Self::Later }
+    }
+}
+
 /// An answer, and whether replicas have confirmed it.
 type Outcome = Result<(Value, bool), StoreError>;
 

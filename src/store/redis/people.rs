@@ -10,6 +10,7 @@ use tokio::time::sleep;
 
 use super::Redis;
 use super::keys;
+use super::many::Sure;
 use super::repeats;
 use super::values::{self, corrupt};
 use crate::clock::Timestamp;
@@ -76,7 +77,7 @@ impl Redis {
         profile: &[u8],
     ) -> Result<(), StoreError> {
         if raised > 0 {
-            self.end_in_list(site, email).await?;
+            self.end_in_list(site, email, raised, Sure::of(sure)).await?;
         }
         if sure {
             return Ok(());
@@ -170,7 +171,7 @@ pub(super) fn written(profile: Profile) -> Result<Vec<u8>, StoreError> {
     Ok([&[off], json.as_slice()].concat())
 }
 
-fn read(email: EmailAddress, value: &[u8]) -> Result<Profile, StoreError> {
+pub(super) fn read(email: EmailAddress, value: &[u8]) -> Result<Profile, StoreError> {
     let (disabled, json) = match value.split_first() {
         Some((b'0', json)) => (false, json),
         Some((b'1', json)) => (true, json),

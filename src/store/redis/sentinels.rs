@@ -32,7 +32,6 @@ impl Connection {
         sentinels: &[Place],
         name: &str,
         deadline: Instant,
-        trouble: &Trouble,
     ) -> Result<Place, Failure> {
         if let Some(known) = self.known_master() {
             return Ok(known.place);
@@ -44,7 +43,7 @@ impl Connection {
             return Ok(known.place);
         }
         let named = Instant::now();
-        let place = self.majority(sentinels, name, deadline, trouble).await?;
+        let place = self.majority(sentinels, name, deadline).await?;
         let until = deadline.min(Instant::now() + self.patience());
         match self.is_master(&place, until).await {
             Ok(true) => {
@@ -68,8 +67,8 @@ impl Connection {
         let Some(known) = self.known_master().filter(|known| known.named.elapsed() >= BELIEVED) else {
             return Ok(());
         };
-        let (asked_at, trouble) = (Instant::now(), Trouble::default());
-        let named = self.majority(sentinels, name, asked_at + self.timeout, &trouble).await;
+        let asked_at = Instant::now();
+        let named = self.majority(sentinels, name, asked_at + self.timeout).await;
         let same = named.as_ref().is_ok_and(|place| *place == known.place);
         {
             let mut master = self.master.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,7 +82,7 @@ impl Connection {
         if !same {
             self.server(&known.place).forget();
         }
-        named.map(drop).map_err(|failure| trouble.told(failure, self.timeout))
+        named.map(drop).map_err(|failure| Trouble::default().told(failure, self.timeout))
     }
 
     fn known_master(&self) -> Option<Master> {
@@ -100,13 +99,7 @@ impl Connection {
     }
 
     /// Whom more than half of the sentinels name. All are asked at once, and nobody waits for the others.
-    async fn majority(
-        &self,
-        sentinels: &[Place],
-        name: &str,
-        deadline: Instant,
-        trouble: &Trouble,
-    ) -> Result<Place, Failure> {
+    async fn majority(&self, sentinels: &[Place], name: &str, deadline: Instant) -> Result<Place, Failure> {
         let until = deadline.min(Instant::now() + self.patience());
         let mut asked = JoinSet::new();
         for sentinel in sentinels {
@@ -122,25 +115,23 @@ impl Connection {
             let Ok((sentinel, answer)) = answer else { continue };
             let complaint = match answer {
                 Ok(Some(place)) => {
-                    let counted = match votes.iter_mut().find(|(named, _)| *named == place) {
-                        Some((_, count)) => {
-                            *count += 1;
-                            *count
-                        }
-                        None => {
-                            votes.push((place.clone(), 1));
-                            1
-                        }
-                    };
-                    if counted >= needed {
+                    let (before, others): (Vec<_>, Vec<_>) =
+                        votes.into_iter().partition(|(named, _)| *named == place);
+                    let count = 1 + before.iter().map(|(_, count)| count).sum::<usize>();
+                    if count >= needed {
                         return Ok(place);
                     }
+                    votes = others;
+                    votes.push((place, count));
                     continue;
                 }
-                Ok(None) => format!("the sentinel {sentinel} knows no master called {name:?}"),
-                Err(Failure::Late) => format!("the sentinel {sentinel} does not answer"),
+                Ok(None) => format!("the sentinel at {sentinel} knows no master called {name:?}"),
+                // Our time is up, not its.
+                Err(Failure::Late) if until == deadline => return Err(Failure::Late),
+                Err(Failure::Late) => format!("the sentinel at {sentinel} does not answer"),
                 Err(Failure::Broken(error)) => format!("the sentinel at {error}"),
                 Err(Failure::Refused(error)) => {
+                    let error = format!("the sentinel at {error}");
                     refused += 1;
                     // The others cannot be a majority any more.
                     if refused + needed > sentinels.len() {
@@ -149,7 +140,6 @@ impl Connection {
                     error
                 }
             };
-            trouble.is(complaint.clone());
             why = Some(complaint);
         }
         let named: Vec<String> = votes.iter().map(|(place, count)| format!("{count} name {place}")).collect();
@@ -197,7 +187,7 @@ async fn ask_sentinel(
         refused = refusal(&values);
     }
     if let Some(error) = refused {
-        return Err(Failure::Refused(format!("the sentinel {}: {error}", server.place)));
+        return Err(Failure::Refused(format!("{}: {error}", server.place)));
     }
     let parts = values.into_iter().next().map(values::list).and_then(Result::ok).unwrap_or_default();
     let mut texts = parts.into_iter().map(values::text).filter_map(Result::ok);

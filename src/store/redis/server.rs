@@ -56,6 +56,8 @@ pub(super) struct Server {
 /// Replicas that were there so recently may have been cut off, not taken away: who is on this side of the cut must not
 /// go on without them.
 const REMEMBERED: Duration = Duration::from_mins(1);
+/// Replicas that were heard of so recently are there still, as a rule.
+const FRESH: Duration = Duration::from_secs(1);
 
 impl Server {
     pub(super) fn new(place: Place) -> Self {
@@ -100,8 +102,17 @@ impl Server {
     /// Whether there are replicas that must confirm. Where there were none it is looked each time: one that has just come
     /// may be the next master.
     pub(super) fn has_replicas(&self) -> bool {
+        self.saw_replicas_within(REMEMBERED)
+    }
+
+    /// Whether it need not be looked again whether they are there.
+    pub(super) fn has_just_heard_replicas(&self) -> bool {
+        self.saw_replicas_within(FRESH)
+    }
+
+    fn saw_replicas_within(&self, span: Duration) -> bool {
         let seen = *self.replicas.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.is_some_and(|at| at.elapsed() < REMEMBERED)
+        seen.is_some_and(|at| at.elapsed() < span)
     }
 
     pub(super) fn saw_replicas(&self) {

@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use ::redis::Value;
+use tokio::time::timeout;
 
 use super::Redis;
 use super::bytes;
@@ -164,20 +165,30 @@ impl Redis {
             if !sure {
                 this.keep_generation(&site, &email, raised);
             }
-            this.end_in_list(&site, &email).await?;
+            // It is judged by the generation already: what follows may be done later.
+            let (that, sure) = (this.clone(), Sure::of(sure));
+            let follows = async move { that.end_in_list(&site, &email, raised, sure).await };
+            let follows = this.connection.home().spawn(follows);
+            let _ = timeout(this.connection.timeout() / 4, follows).await;
             Ok(raised)
         };
         self.begun(raise).await
     }
 
-    /// Ends in the listing what a raised generation has ended in fact.
-    pub(super) async fn end_in_list(&self, site: &str, email: &EmailAddress) -> Result<(), StoreError> {
+    /// Ends in the listing what a raised generation has ended in fact: not who has signed in since then.
+    pub(super) async fn end_in_list(
+        &self,
+        site: &str,
+        email: &EmailAddress,
+        raised: u64,
+        mut sure: Sure,
+    ) -> Result<(), StoreError> {
+        let below = i64::try_from(raised).unwrap_or(i64::MAX);
         let ids = ids(&self.members(Index::Sessions, Some(email)).await?)?;
-        let mut sure = Sure::Yes;
         for step in walk::steps(&ids) {
             let (now, mut sessions) = self.read_sessions(step).await?;
-            sessions.retain(|Session { record, .. }| {
-                record.site == site && record.email == *email && record.ends_at > now
+            sessions.retain(|Session { record, generation, .. }| {
+                record.site == site && record.email == *email && *generation < below && record.ends_at > now
             });
             self.end_these(&sessions, &mut sure).await?;
         }

@@ -112,7 +112,7 @@ impl Redis {
         Ok(())
     }
 
-    async fn epochs(&self) -> Result<Vec<KeyEpoch>, StoreError> {
+    pub(super) async fn epochs(&self) -> Result<Vec<KeyEpoch>, StoreError> {
         let key = self.keys.standing("epochs");
         let mut command = ::redis::cmd("LRANGE");
         command.arg(&key).arg(0).arg(-1);

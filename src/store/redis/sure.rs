@@ -23,6 +23,31 @@ impl Connection {
         answer.unwrap_or_else(|_| Err(trouble.late(self.timeout)))
     }
 
+    /// Whether anybody is there who could confirm what is asked of this key, as far as one knows. Asked before something is
+    /// spent for good that nobody would get then.
+    pub(super) async fn may_be_sure(&self, key: &str) -> bool {
+        let needed = match self.replicas {
+            Replicas::AtLeast(0) => return true,
+            Replicas::AtLeast(count) => count,
+            Replicas::Auto => 1,
+        };
+        let (deadline, trouble) = (Instant::now() + self.timeout, Trouble::default());
+        let look = async {
+            let server = self.server_of(key, deadline, &trouble).await.ok()?;
+            let alone = matches!((&self.topology, self.replicas), (Topology::Single(_), Replicas::Auto));
+            if server.has_just_heard_replicas() || (alone && !server.has_replicas()) {
+                return None;
+            }
+            let mut question = Pipeline::new();
+            question.cmd("ROLE");
+            let (values, _) = server.send(&self.entry, Lane::Swift, &question, deadline, None).await.ok()?;
+            replicas_in(values.first())
+        };
+        // Where nothing is known, what comes next finds its own words.
+        let found = timeout_at(deadline.into(), Box::pin(look)).await.ok().flatten();
+        found.is_none_or(|found| u32::try_from(found).is_ok_and(|found| found >= needed))
+    }
+
     async fn sure_attempts(
         &self,
         lane: Lane,
@@ -61,10 +86,7 @@ impl Connection {
             match self.next(&own, &server.place, trouble)? {
                 Next::Done => return Ok((own, sure)),
                 Next::InFull => turn.in_full = true,
-                Next::Moved(place) => {
-                    self.forget_slots();
-                    turn.to = Some((place, false));
-                }
+                Next::Moved(place) => turn.to = Some((place, false)),
                 Next::Moving(place) => turn.to = Some((place, true)),
                 Next::Pause => sleep(PAUSE).await,
                 Next::Replaced => {

@@ -157,7 +157,11 @@ pub(super) fn answered(value: &Value) -> StoreError {
 
 /// Whether it stays so until somebody changes a setting: who may come in, and who may do what.
 pub(super) fn lasts(error: &ServerError) -> bool {
-    matches!(error.code(), "NOAUTH" | "WRONGPASS" | "NOPERM")
+    matches!(error.code(), "NOAUTH" | "WRONGPASS" | "NOPERM") || is_no_cluster(error)
+}
+
+fn is_no_cluster(error: &ServerError) -> bool {
+    error.details().is_some_and(|text| text.contains("cluster support disabled"))
 }
 
 /// The same as a part of a sentence.
@@ -189,6 +193,9 @@ pub(super) fn refused(error: &ServerError) -> StoreError {
         )),
         (Some(ServerErrorKind::CrossSlot), _) => {
             StoreError::Away("this is a Redis Cluster: write `redis+cluster://` in `store.url`".to_owned())
+        }
+        _ if is_no_cluster(error) => {
+            StoreError::Away("this is no Redis Cluster: write `redis://` in `store.url`".to_owned())
         }
         (_, "WRONGTYPE") => corrupt("a key of another kind: is the prefix somebody else's?"),
         (_, code) => StoreError::Away(format!("Redis refuses: {code} {text}")),

@@ -11,6 +11,9 @@ use crate::identity::SessionId;
 use crate::random::Random;
 use crate::store::{LinkRecord, Redeemed, StoreError, Which};
 
+/// How many turns are remembered: a token service that was put back to an older state may show one of them.
+const TURNS: u32 = 100;
+
 /// What somebody has against a link that lets in according to the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store) enum Objection {
@@ -53,15 +56,50 @@ impl Sqlite {
     pub(in crate::store) fn instance(&self) -> &str {
         &self.instance
     }
+
+    /// A number for each time that somebody began to serve with this file, oldest first. A copy of the file knows those
+    /// before it was made, and none that came after.
+    pub(in crate::store) async fn turns(&self) -> Result<Vec<i64>, StoreError> {
+        let turns = |tx: &Tx<'_>| {
+            let mut statement =
+                tx.prepare_cached("SELECT value FROM meta WHERE name GLOB 'turn-*' ORDER BY name")?;
+            let turns = statement.query_map([], |row| row.get(0))?;
+            Ok(turns.collect::<Result<_, _>>()?)
+        };
+        self.reader.ask(turns).await
+    }
+
+    /// Adds one.
+    pub(in crate::store) async fn begin_turn(&self) -> Result<(), StoreError> {
+        let turn = number(&self.random);
+        let begin = move |tx: &Tx<'_>| {
+            tx.prepare_cached(
+                "INSERT INTO meta SELECT format('turn-%016d', 1 + coalesce(max(substr(name, 6)), 0)), ?1 \
+                 FROM meta WHERE name GLOB 'turn-*'",
+            )?
+            .execute([turn])?;
+            tx.prepare_cached(
+                "DELETE FROM meta WHERE name GLOB 'turn-*' AND name NOT IN \
+                 (SELECT name FROM meta WHERE name GLOB 'turn-*' ORDER BY name DESC LIMIT ?1)",
+            )?
+            .execute([TURNS])?;
+            Ok(())
+        };
+        self.writer.ask(begin).await
+    }
 }
 
 /// Makes that number when a file is opened for the first time.
 pub(super) fn instance(connection: &Connection, random: &Random) -> Result<String, StoreError> {
-    let made = i64::from_be_bytes(random.bytes()) & i64::MAX;
+    let made = number(random);
     connection.execute("INSERT INTO meta VALUES ('instance', ?1) ON CONFLICT DO NOTHING", [made])?;
     let number: i64 =
         connection.query_row("SELECT value FROM meta WHERE name = 'instance'", [], |row| row.get(0))?;
     Ok(format!("{number:016x}"))
+}
+
+fn number(random: &Random) -> i64 {
+    i64::from_be_bytes(random.bytes()) & i64::MAX
 }
 
 /// Notes an objection, and says what became of redeeming.

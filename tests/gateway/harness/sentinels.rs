@@ -93,11 +93,15 @@ fn follows(role: &str, master: &str) -> bool {
     said.first() == Some(&"slave") && said.get(2) == Some(&master) && said.get(3) == Some(&"connected")
 }
 
+/// Its port, and what keeps it.
+type Sentinel = (u16, Running, TempDir);
+
 pub struct Sentinels {
     nodes: Vec<Node>,
-    sentinels: Vec<(u16, Running, TempDir)>,
+    watchers: Vec<Sentinel>,
     /// Which of the nodes is the master.
     master: usize,
+    lagging: Option<usize>,
 }
 
 /// What becomes of the master.
@@ -133,13 +137,13 @@ impl Sentinels {
             command.current_dir(folder.path()).args(["sentinel.conf", "--sentinel"]);
             sentinels.push((port, Running(run(&mut command)), folder));
         }
-        let mut all = Self { nodes, sentinels, master: 0 };
+        let mut all = Self { nodes, watchers: sentinels, master: 0, lagging: None };
         all.whole().await;
         all
     }
 
     pub fn url(&self) -> String {
-        let all: Vec<String> = self.sentinels.iter().map(|(port, ..)| format!("127.0.0.1:{port}")).collect();
+        let all: Vec<String> = self.watchers.iter().map(|(port, ..)| format!("127.0.0.1:{port}")).collect();
         format!("redis+sentinel://{}/main", all.join(","))
     }
 
@@ -149,10 +153,10 @@ impl Sentinels {
         let replicas = (self.nodes.len() - 1).to_string();
         self.master =
             eventually_within(PATIENCE, "the sentinels know everybody, and all is well", async || {
-                let (first, ..) = &self.sentinels[0];
+                let (first, ..) = &self.watchers[0];
                 let known = cli(*first, &["sentinel", "master", "main"]).await;
                 let master = field(&known, "port")?.to_owned();
-                for (port, ..) in &self.sentinels {
+                for (port, ..) in &self.watchers {
                     let known = cli(*port, &["sentinel", "master", "main"]).await;
                     let so = field(&known, "port")? == master
                         && field(&known, "flags")? == "master"
@@ -189,7 +193,36 @@ impl Sentinels {
         .await;
     }
 
-    pub fn lose(&mut self, loss: Loss) {
+    /// The line of the master, as a sentinel names it.
+    async fn named((sentinel, ..): &Sentinel) -> Option<u16> {
+        let said = cli(*sentinel, &["sentinel", "get-master-addr-by-name", "main"]).await;
+        said.lines().nth(1)?.trim().parse().ok()
+    }
+
+    /// Where there are several replicas, one of them stands still from now on, so that it lags behind the others.
+    pub fn one_lags(&mut self) {
+        let mut replicas = (0..self.nodes.len()).filter(|at| *at != self.master);
+        self.lagging = replicas.nth(1);
+        self.signal("STOP");
+    }
+
+    /// It goes on.
+    pub fn none_lags(&mut self) {
+        self.signal("CONT");
+        self.lagging = None;
+    }
+
+    fn signal(&self, name: &str) {
+        let node = self.lagging.and_then(|at| self.nodes[at].running.as_ref());
+        let Some(Running(child)) = node else { return };
+        let (signal, id) = (format!("-{name}"), child.id().to_string());
+        assert!(Command::new("kill").args([&signal, &id]).status().unwrap().success());
+    }
+
+    /// Whoever is the master at this moment: on a busy machine it may have changed since.
+    pub async fn lose(&mut self, loss: Loss) {
+        let named = Self::named(&self.watchers[0]).await.unwrap();
+        self.master = self.nodes.iter().position(|node| node.line.port == named).unwrap();
         let node = &mut self.nodes[self.master];
         node.line.is_among(Weather::Cut);
         if loss == Loss::Dies {
@@ -202,9 +235,8 @@ impl Sentinels {
         let old = self.nodes[self.master].line.port;
         let new = eventually_within(PATIENCE, "the sentinels name another master", async || {
             let mut named = Vec::new();
-            for (port, ..) in &self.sentinels {
-                let said = cli(*port, &["sentinel", "get-master-addr-by-name", "main"]).await;
-                named.extend(said.lines().nth(1).and_then(|port| port.trim().parse::<u16>().ok()));
+            for sentinel in &self.watchers {
+                named.extend(Self::named(sentinel).await);
             }
             named.retain(|port| *port != old);
             (named.len() > 1).then(|| named[0])

@@ -154,3 +154,53 @@ async fn a_service_that_drops_our_claim_is_told_again_and_one_with_weak_versions
     bench.store.put_link(bench.link(2), None).await.unwrap();
     assert!(service.state().json()[&claim].is_object());
 }
+
+#[tokio::test]
+async fn of_two_with_copies_of_one_ledger_the_one_that_began_last_goes_on_and_the_other_lets_nobody_in() {
+    let bench = Bench::new();
+    bench.store.admit().await.unwrap();
+    for number in 1..=3 {
+        bench.store.put_link(bench.link(number), None).await.unwrap();
+    }
+    let folder = bench.service.folder.path();
+    let ledger = rusqlite::Connection::open(folder.join("linkgate.db")).unwrap();
+    ledger.execute("VACUUM INTO ?1", [folder.join("copy.db").to_str().unwrap()]).unwrap();
+    let earlier = bench.service.state().text.clone();
+    let refused = |outcome: Result<(), StoreError>| {
+        let why = outcome.unwrap_err().to_string();
+        assert!(why.contains("copy of this ledger") && why.contains("linkgate store claim"), "{why}");
+    };
+
+    // The command line begins nothing; a server that starts does.
+    let copy = contract::Bench::of(bench.service.of("copy.db"), ());
+    bench.store.sweep().await.unwrap();
+    copy.store.admit().await.unwrap();
+    refused(bench.store.put_link(bench.link(4), None).await);
+    refused(bench.try_redeem(&bench.store, 1).await.map(drop));
+    refused(bench.store.admit().await);
+    assert!(bench.store.trouble().contains("copy of this ledger"));
+    assert_eq!(bench.live_sessions().await, 0);
+    assert!(matches!(bench.try_redeem(&copy.store, 1).await.unwrap(), Redeemed::Redeemed(_)));
+    assert_eq!(copy.store.trouble(), "");
+
+    // Whoever is told to takes over.
+    bench.store.claim().await.unwrap();
+    assert!(matches!(bench.redeem(1).await, Redeemed::Used(_)), "the service remembers what the copy did");
+    assert!(matches!(bench.redeem(2).await, Redeemed::Redeemed(_)));
+    refused(bench.try_redeem(&copy.store, 3).await.map(drop));
+
+    // A service that is put back to a state of before keeps nobody from going on.
+    {
+        let mut state = bench.service.state();
+        (state.text, state.version) = (earlier, state.version + 1);
+    }
+    bench.store.put_link(bench.link(5), None).await.unwrap();
+    refused(copy.store.put_link(bench.link(6), None).await);
+    assert!(matches!(bench.redeem(2).await, Redeemed::Used(_)), "the ledger never forgets");
+
+    // Nor does a server that begins with the same ledger while another finishes.
+    let next = bench.another();
+    next.admit().await.unwrap();
+    bench.store.put_link(bench.link(7), None).await.unwrap();
+    next.put_link(bench.link(8), None).await.unwrap();
+}

@@ -32,7 +32,7 @@ if lost > 0 then
   for _, epoch in ipairs(held) do redis.call('RPUSH', KEYS[1], table.concat(epoch, ' ')) end
   -- A Redis that was emptied never counts where an earlier one counted.
   if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('SET', KEYS[2], order()) end
-  changed(KEYS[2], ARGV[2])
+  changed(KEYS[2], ARGV[2], 'k')
 end
 redis.call('SET', KEYS[3], whole(now))
 return lost

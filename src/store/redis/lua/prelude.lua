@@ -39,15 +39,21 @@ local function state(link, fence, now)
   return 'active'
 end
 
--- Counts a change of the standing, notes it, and says it to whoever listens. `ended`: sessions that have ended with it and
--- nothing else has, packed; or none: what has changed must be read. The notes lie beside the version, in its slot and under
--- its name; there are as many as an instance may miss without reading everything.
-local function changed(version, channel, ended)
+-- Counts a change of the standing, notes it, and says it to whoever listens. `what` has changed, and nothing else: a person
+-- (see `person`), 'k' the key epochs; or `ended`: these sessions have ended, packed. None of them: everything must be read.
+-- The notes lie beside the version, in its slot and under its name; there are as many as an instance may miss without
+-- reading everything.
+local function changed(version, channel, what, ended)
   local number = whole(redis.call('INCR', version))
   local notes = version .. ':notes'
-  redis.call('ZADD', notes, number, number .. ' ' .. order() .. ' ' .. (ended or ''))
+  redis.call('ZADD', notes, number, number .. ' ' .. order() .. (what or '') .. ' ' .. (ended or ''))
   redis.call('ZREMRANGEBYRANK', notes, 0, -1001)
   redis.call('PUBLISH', channel, number)
+end
+
+-- A person, as notes name them: without blanks.
+local function person(field)
+  return 'p' .. field:gsub('.', function(byte) return string.format('%02x', byte:byte()) end)
 end
 
 local now = moment()

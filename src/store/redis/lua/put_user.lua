@@ -7,5 +7,5 @@ local raised = 0
 if ARGV[4]:sub(1, 1) == '1' and (not before or before:sub(1, 1) ~= '1') then
   raised = redis.call('HINCRBY', KEYS[2], ARGV[3], 1)
 end
-changed(KEYS[3], ARGV[2])
+changed(KEYS[3], ARGV[2], person(ARGV[3]))
 return raised

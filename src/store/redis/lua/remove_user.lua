@@ -5,5 +5,5 @@
 redis.call('SET', KEYS[4], whole(now))
 if redis.call('HDEL', KEYS[1], ARGV[3]) == 0 then return 0 end
 local raised = redis.call('HINCRBY', KEYS[2], ARGV[3], 1)
-changed(KEYS[3], ARGV[2])
+changed(KEYS[3], ARGV[2], person(ARGV[3]))
 return raised

@@ -16,5 +16,5 @@ for at, epoch in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
 end
 redis.call('LPUSH', KEYS[1], ARGV[3] .. ' ' .. whole(now) .. ' -')
 if ARGV[4] == '' then redis.call('INCR', KEYS[3]) end
-changed(KEYS[2], ARGV[2])
+changed(KEYS[2], ARGV[2], 'k')
 return {whole(now), fence}

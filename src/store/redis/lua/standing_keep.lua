@@ -5,7 +5,7 @@ local lower = 0
 if tonumber(redis.call('HGET', KEYS[1], ARGV[3]) or 0) < tonumber(ARGV[4]) then
   lower = 1
   redis.call('HSET', KEYS[1], ARGV[3], ARGV[4])
-  changed(KEYS[2], ARGV[2])
+  changed(KEYS[2], ARGV[2], person(ARGV[3]))
 end
 -- Always a write, so that a replica's word is asked for even where it was said before.
 redis.call('SET', KEYS[3], whole(now))

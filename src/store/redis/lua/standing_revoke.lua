@@ -8,9 +8,10 @@ for at = 3, #ARGV, 2 do
     packed[#packed + 1] = ARGV[at] .. string.format('%015.0f', tonumber(ARGV[at + 1]))
   end
 end
--- Very many at once are read like anything else.
-if #ended > 100 then packed = {} end
-if #ended > 0 then changed(KEYS[2], ARGV[2], table.concat(packed)) end
+-- A hundred in each note.
+for at = 1, #packed, 100 do
+  changed(KEYS[2], ARGV[2], '', table.concat(packed, '', at, math.min(at + 99, #packed)))
+end
 -- Always a write, so that a replica's word is asked for even where it was said before.
 redis.call('SET', KEYS[3], whole(now))
 return ended

@@ -9,5 +9,5 @@ for _, epoch in ipairs(redis.call('LRANGE', KEYS[2], 0, -1)) do
     gone = gone + redis.call('LREM', KEYS[2], 1, epoch)
   end
 end
-if gone > 0 then changed(KEYS[3], ARGV[2]) end
+if gone > 0 then changed(KEYS[3], ARGV[2], 'k') end
 return gone

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use super::certificates::Certificates;
 use crate::store::{RedisSettings, Replicas, Settings};
 
 /// A server that keeps nothing on disk.
@@ -17,7 +18,40 @@ pub(super) struct Server {
     child: Child,
     folder: TempDir,
     pub(super) port: u16,
+    /// Where others come in: the same, or where it shows its certificate.
+    pub(super) door: u16,
     arguments: Vec<String>,
+}
+
+/// How one comes in.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Entrance<'a> {
+    /// Everybody shows them to everybody; `redis-cli` alone may come in without.
+    pub(super) certificates: Option<&'a Certificates>,
+    /// [`PASSWORD`] is asked for by all.
+    pub(super) password: bool,
+}
+
+pub(super) const PASSWORD: &str = "battery-staple";
+
+impl Entrance<'_> {
+    /// The settings of a server or a sentinel, and where its door is.
+    fn settings(self, port: u16, kind: &'static str) -> (Vec<(&'static str, String)>, u16) {
+        let (mut settings, mut door) = (Vec::new(), port);
+        if let Some(certificates) = self.certificates {
+            door = free_port();
+            settings = certificates.shown_at(door);
+            settings.push((kind, "yes".to_owned()));
+        }
+        if self.password {
+            settings.push(("requirepass", PASSWORD.to_owned()));
+        }
+        (settings, door)
+    }
+
+    fn scheme(self) -> &'static str {
+        if self.certificates.is_some() { "rediss" } else { "redis" }
+    }
 }
 
 impl Server {
@@ -31,18 +65,44 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let port = 0;
         let arguments = owned(&[&["--port", "0", "--unixsocket", "redis.sock"], arguments].concat());
-        let server = Self { child: start(folder.path(), &arguments), folder, port, arguments };
+        let server = Self { child: start(folder.path(), &arguments), folder, port, door: port, arguments };
         wait_for("the server's socket", || UnixStream::connect(server.socket()).is_ok());
         server
     }
 
     /// On a port of this machine, with more arguments; says nothing before it answers.
     pub(super) fn on_port(arguments: &[&str]) -> Self {
-        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
-        let arguments = owned(&[&["--port", &port.to_string()], arguments].concat());
-        let server = Self { child: start(folder.path(), &arguments), folder, port, arguments };
-        wait_for("the server's port", || cli(port, &["ping"]).trim() == "PONG");
-        server
+        Self::behind(Entrance::default(), "", arguments)
+    }
+
+    /// The same, where one comes in so. `kind`: what certificates are for between servers.
+    fn behind(entrance: Entrance<'_>, kind: &'static str, given: &[&str]) -> Self {
+        Self::until_it_stays(|| {
+            let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+            let (settings, door) = entrance.settings(port, kind);
+            let mut arguments = owned(&[&["--port", &port.to_string()], given].concat());
+            for (name, value) in settings {
+                arguments.extend([format!("--{name}"), value]);
+            }
+            Self { child: start(folder.path(), &arguments), folder, port, door, arguments }
+        })
+    }
+
+    /// A port that was free may be somebody else's by now: then it ends at once, and another one is taken.
+    fn until_it_stays(start: impl Fn() -> Self) -> Self {
+        loop {
+            let mut server = start();
+            let own = format!("process_id:{}\r", server.child.id());
+            let (mut ended, mut answers) = (false, false);
+            wait_for("the server's port", || {
+                ended = server.child.try_wait().unwrap().is_some();
+                answers = cli(server.port, &["info", "server"]).contains(&own);
+                ended || answers
+            });
+            if answers {
+                return server;
+            }
+        }
     }
 
     pub(super) fn socket(&self) -> PathBuf {
@@ -116,10 +176,11 @@ fn program() -> String {
     std::env::var("LINKGATE_TEST_REDIS").unwrap_or_else(|_| "redis-server".to_owned())
 }
 
-/// What `redis-cli` says to a server on this machine.
+/// What a server on this machine says to `redis-cli`, which has the password where one is asked for.
 pub(super) fn cli(port: u16, arguments: &[&str]) -> String {
     let port = port.to_string();
-    let output = Command::new("redis-cli").args(["-p", &port]).args(arguments).output().unwrap();
+    let mut cli = Command::new("redis-cli");
+    let output = cli.env("REDISCLI_AUTH", PASSWORD).args(["-p", &port]).args(arguments).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -152,13 +213,18 @@ pub(super) fn is_followed(master: u16, replica: u16) -> bool {
 /// Six nodes: three masters, a replica each.
 pub(super) struct Cluster {
     pub(super) nodes: Vec<Server>,
+    scheme: &'static str,
 }
 
 impl Cluster {
     pub(super) fn start() -> Self {
+        Self::behind(Entrance::default())
+    }
+
+    pub(super) fn behind(entrance: Entrance<'_>) -> Self {
         let nodes: Vec<Server> = (0..6)
             .map(|_| {
-                Server::on_port(&[
+                let arguments = [
                     "--cluster-enabled",
                     "yes",
                     "--cluster-node-timeout",
@@ -167,18 +233,23 @@ impl Cluster {
                     "nodes.conf",
                     "--repl-diskless-sync-delay",
                     "0",
-                ])
+                    "--tls-replication",
+                    if entrance.certificates.is_some() { "yes" } else { "no" },
+                ];
+                Server::behind(entrance, "tls-cluster", &arguments)
             })
             .collect();
-        let addresses: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        let addresses: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.door)).collect();
+        let ca = entrance.certificates.map(|certificates| certificates.file("ca.pem"));
         let made = Command::new("redis-cli")
+            .args(ca.iter().flat_map(|ca| ["--tls".as_ref(), "--cacert".as_ref(), ca.as_os_str()]))
             .args(["--cluster", "create"])
             .args(&addresses)
             .args(["--cluster-replicas", "1", "--cluster-yes"])
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stdout));
-        let cluster = Self { nodes };
+        let cluster = Self { nodes, scheme: entrance.scheme() };
         wait_for("the Cluster and its replicas", || {
             cluster.nodes.iter().all(|node| {
                 cli(node.port, &["cluster", "info"]).contains("cluster_state:ok")
@@ -191,8 +262,8 @@ impl Cluster {
     }
 
     pub(super) fn url(&self) -> String {
-        let nodes: Vec<String> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
-        format!("redis+cluster://{}", nodes.join(","))
+        let nodes: Vec<String> = self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.door)).collect();
+        format!("{}+cluster://{}", self.scheme, nodes.join(","))
     }
 
     /// Moves the slot that holds this key, and all that is in it, to the node at this port.
@@ -253,20 +324,27 @@ pub(super) struct Guarded {
     pub(super) replica: Server,
     pub(super) spare: Server,
     pub(super) sentinels: Vec<Server>,
+    scheme: &'static str,
 }
 
 impl Guarded {
     pub(super) fn start() -> Self {
-        let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
-        let follow =
-            ["--replicaof", "127.0.0.1", &master.port.to_string(), "--repl-diskless-sync-delay", "0"];
-        let replica = Server::on_port(&follow);
-        let spare = Server::on_port(&[&follow[..], &["--replica-priority", "200"]].concat());
+        Self::behind(Entrance::default())
+    }
+
+    pub(super) fn behind(entrance: Entrance<'_>) -> Self {
+        let password = if entrance.password { PASSWORD } else { "" };
+        let own = ["--repl-diskless-sync-delay", "0", "--masterauth", password];
+        let start = |more: &[&str]| Server::behind(entrance, "tls-replication", &[&own[..], more].concat());
+        let master = start(&["--unixsocket", "redis.sock"]);
+        let door = master.door.to_string();
+        let replica = start(&["--replicaof", "127.0.0.1", &door]);
+        let spare = start(&["--replicaof", "127.0.0.1", &door, "--replica-priority", "200"]);
         wait_for("the replicas", || {
             [&replica, &spare].iter().all(|replica| is_followed(master.port, replica.port))
         });
-        let sentinels: Vec<Server> = (0..3).map(|_| sentinel(master.port)).collect();
-        let guarded = Self { master, replica, spare, sentinels };
+        let sentinels: Vec<Server> = (0..3).map(|_| sentinel(master.door, entrance)).collect();
+        let guarded = Self { master, replica, spare, sentinels, scheme: entrance.scheme() };
         wait_for("the sentinels to know each other and the replicas", || {
             guarded.sentinels.iter().all(|sentinel| {
                 let known = cli(sentinel.port, &["sentinel", "master", "main"]);
@@ -282,29 +360,58 @@ impl Guarded {
         guarded
     }
 
+    /// Cuts the master off from sentinels and replicas, and from whoever comes now; who is connected stays so.
+    pub(super) fn isolate(&self) {
+        let socket = self.master.socket().display().to_string();
+        let said = |arguments: &[&str]| {
+            let output = Command::new("redis-cli").args(["-s", &socket]).args(arguments).output().unwrap();
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        };
+        assert_eq!(said(&["config", "set", "port", "0"]).trim(), "OK");
+        for client in said(&["client", "list"]).lines() {
+            let part = |name: &str| client.split(' ').find_map(|part| part.strip_prefix(name)).unwrap();
+            if part("name=").starts_with("sentinel-") || part("flags=").contains('S') {
+                said(&["client", "kill", "id", part("id=")]);
+            }
+        }
+        wait_for("another master", || cli(self.replica.port, &["role"]).starts_with("master"));
+        wait_for("its replica", || is_followed(self.replica.port, self.spare.port));
+        wait_for("the sentinels to agree", || {
+            self.sentinels.iter().all(|sentinel| {
+                cli(sentinel.port, &["sentinel", "get-master-addr-by-name", "main"])
+                    .contains(&self.replica.port.to_string())
+            })
+        });
+    }
+
     pub(super) fn url(&self) -> String {
         let all: Vec<String> =
-            self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.port)).collect();
-        format!("redis+sentinel://{}/main", all.join(","))
+            self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.door)).collect();
+        format!("{}+sentinel://{}/main", self.scheme, all.join(","))
     }
 }
 
-fn sentinel(master: u16) -> Server {
-    let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
-    let lines = format!(
-        "port {port}\nsentinel monitor main 127.0.0.1 {master} 2\nsentinel down-after-milliseconds main 500\n\
-         sentinel failover-timeout main 3000\n"
-    );
-    std::fs::write(folder.path().join("sentinel.conf"), lines).unwrap();
-    let child = Command::new(program())
-        .current_dir(folder.path())
-        .args(["sentinel.conf", "--sentinel"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let server = Server { child, folder, port, arguments: Vec::new() };
-    wait_for("the sentinel", || cli(port, &["ping"]).trim() == "PONG");
-    server
+fn sentinel(master: u16, entrance: Entrance<'_>) -> Server {
+    Server::until_it_stays(|| {
+        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+        let (settings, door) = entrance.settings(port, "tls-replication");
+        let mut lines = vec![
+            format!("port {port}"),
+            format!("sentinel monitor main 127.0.0.1 {master} 2"),
+            "sentinel down-after-milliseconds main 500".to_owned(),
+            "sentinel failover-timeout main 3000".to_owned(),
+        ];
+        lines.extend(settings.into_iter().map(|(name, value)| format!("{name} {value}")));
+        lines.extend(entrance.password.then(|| format!("sentinel auth-pass main {PASSWORD}")));
+        std::fs::write(folder.path().join("sentinel.conf"), lines.join("\n") + "\n").unwrap();
+        let child = Command::new(program())
+            .current_dir(folder.path())
+            .args(["sentinel.conf", "--sentinel"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        Server { child, folder, port, door, arguments: Vec::new() }
+    })
 }

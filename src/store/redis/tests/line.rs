@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +19,23 @@ pub(super) struct Line {
 impl Line {
     /// To a Unix socket, which need not be there all the time.
     pub(super) fn to(socket: PathBuf, ear: impl FnMut(&[u8]) -> bool + Send + 'static) -> Self {
+        // A socket is a socket.
+        let connect = move || UnixStream::connect(&socket).map(|there| TcpStream::from(OwnedFd::from(there)));
+        Self::over(connect, ear)
+    }
+
+    /// To a port that others reach without it. It can be cut, and mended.
+    pub(super) fn to_port(port: u16) -> (Self, Arc<AtomicBool>) {
+        let cut = Arc::new(AtomicBool::new(false));
+        let is_cut = Arc::clone(&cut);
+        let connect = move || TcpStream::connect(("127.0.0.1", port));
+        (Self::over(connect, move |_| is_cut.load(Ordering::SeqCst)), cut)
+    }
+
+    fn over(
+        connect: impl Fn() -> std::io::Result<TcpStream> + Send + 'static,
+        ear: impl FnMut(&[u8]) -> bool + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let ear: Ear = Arc::new(Mutex::new(ear));
@@ -28,7 +46,7 @@ impl Line {
                 if ends.load(Ordering::SeqCst) {
                     return;
                 }
-                if let (Ok(here), Ok(there)) = (here, UnixStream::connect(&socket)) {
+                if let (Ok(here), Ok(there)) = (here, connect()) {
                     join(here, there, &ear);
                 }
             }
@@ -44,7 +62,7 @@ impl Drop for Line {
     }
 }
 
-fn join(here: TcpStream, there: UnixStream, ear: &Ear) {
+fn join(here: TcpStream, there: TcpStream, ear: &Ear) {
     here.set_nodelay(true).unwrap();
     let (mut answers, mut heard) = (here.try_clone().unwrap(), there.try_clone().unwrap());
     std::thread::spawn(move || {

@@ -1,12 +1,15 @@
 //! The contract's cases on real servers, and what is true of Redis alone.
 
 mod away;
+mod certificates;
 mod harness;
 mod heal;
 mod kinds;
 mod letters;
 mod line;
+mod lost;
 mod moves;
+mod news;
 mod queue;
 mod replicas;
 mod turns;

@@ -8,7 +8,7 @@ use super::harness::Server;
 use crate::identity::KeyEpoch;
 use crate::identity::Unsaid;
 use crate::store::contract::Bench;
-use crate::store::{AuditEvent, AuditFilter, LetterState, News, Quota, Which};
+use crate::store::{AuditEvent, AuditFilter, LetterState, Quota};
 
 fn bench() -> Bench {
     let server = Server::start();
@@ -78,46 +78,6 @@ async fn what_is_told_again_only_ever_ends_something_sooner() {
     assert_eq!(bench.store.unite(&less).await.unwrap(), 0);
     assert_eq!(bench.store.version().await.unwrap(), known);
     assert_eq!(bench.store.snapshot().await.unwrap().epochs[1], ended);
-}
-
-#[tokio::test]
-async fn a_session_that_ended_is_told_alone_and_everything_else_is_read_as_a_whole() {
-    let server = Server::on_port(&[]);
-    let (port, of) = (server.port, super::harness::settings(&format!("redis://127.0.0.1:{}", server.port)));
-    let bench = Bench::of(crate::store::Settings::Redis(of), server);
-    let other = bench.another();
-    let alice = crate::store::contract::alice();
-    let (one, two) = (bench.signed_in(1).await, bench.signed_in(2).await);
-    let three = bench.signed_in(3).await;
-    let seen = bench.store.snapshot().await.unwrap().version;
-    assert_eq!(bench.store.news(seen).await.unwrap(), News::None);
-    let end = bench.in_minutes(30 * 24 * 60);
-    other.revoke_sessions(Which::Ids(vec![one.to_string()])).await.unwrap();
-    other.revoke_sessions(Which::Ids(vec![two.to_string()])).await.unwrap();
-    let News::Ended { version, ended } = bench.store.news(seen).await.unwrap() else {
-        panic!("told as such")
-    };
-    assert_eq!(ended, [(one, end), (two, end)]);
-    assert_eq!(bench.store.news(version).await.unwrap(), News::None);
-    assert_eq!(bench.store.news(seen).await.unwrap(), News::Much, "nobody remembers that number");
-
-    let version = bench.store.snapshot().await.unwrap().version;
-    other.revoke_sessions(Which::Ids(vec![three.to_string()])).await.unwrap();
-    other.raise_generation("wiki", &alice).await.unwrap();
-    assert_eq!(bench.store.news(version).await.unwrap(), News::Much);
-
-    // The same number, in another history: a backup was put back, and something else has happened since.
-    let seen = bench.store.snapshot().await.unwrap().version;
-    super::harness::cli(port, &["decr", "linkgate:{standing}:version"]);
-    let notes = "linkgate:{standing}:version:notes";
-    super::harness::cli(port, &["zremrangebyscore", notes, &seen.to_string(), "+inf"]);
-    other.raise_generation("wiki", &alice).await.unwrap();
-    assert_eq!(bench.store.version().await.unwrap(), seen);
-    assert_eq!(bench.store.news(seen).await.unwrap(), News::Much);
-
-    let seen = bench.store.snapshot().await.unwrap().version;
-    super::harness::cli(port, &["flushall"]);
-    assert_eq!(bench.store.news(seen).await.unwrap(), News::Much);
 }
 
 #[test]

@@ -4,10 +4,13 @@ use std::time::{Duration, Instant};
 
 use super::super::Redis;
 use super::super::connection::Ask;
-use super::harness::{Server, cli, is_followed, settings, wait_for};
+use super::harness::{Cluster, Server, cli, is_followed, settings, wait_for};
 use crate::random::Random;
 use crate::store::contract::{Bench, alice};
-use crate::store::{NewLink, RedisSettings, Settings, StoreError, Which};
+use crate::store::{
+    LinkFilter, LinkState, NewLink, Redeemed, RedisSettings, Replicas, SessionFilter, Settings, StoreError,
+    Which,
+};
 
 /// A master with its replica, a patient bench, and a backend that does not wait long.
 fn followed() -> (Server, Server, Bench, Redis) {
@@ -50,6 +53,25 @@ async fn what_no_replica_confirms_waits_once_however_often_it_is_said_and_leaves
     assert_eq!(redis.repeats.open(), 0);
     assert_eq!(cli(port, &["zcard", "linkgate:{standing}:revoked"]).trim(), "1");
     assert_eq!(cli(port, &["hvals", "linkgate:{standing}:generations"]).trim(), "7");
+}
+
+#[tokio::test]
+async fn where_nobody_is_there_to_confirm_a_link_is_not_spent_and_lets_in_once_somebody_is() {
+    let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
+    let of = settings(&format!("redis://127.0.0.1:{}", master.port));
+    let bench = Bench::of(Settings::Redis(RedisSettings { replicas: Replicas::AtLeast(1), ..of }), ());
+    bench.store.put_link(bench.link(1), None).await.unwrap();
+    for _ in 0..2 {
+        let refused = bench.store.redeem([1; 32], bench.redeemer(1)).await;
+        assert!(matches!(&refused, Err(StoreError::Away(why)) if why.contains("stays good")), "{refused:?}");
+    }
+    let link = bench.store.peek_link([1; 32]).await.unwrap().unwrap();
+    assert_eq!((link.uses_left, link.used_at), (Some(1), None));
+    assert!(bench.store.list_sessions(SessionFilter::default()).await.unwrap().is_empty());
+    let replica = Server::on_port(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    wait_for("the replica", || is_followed(master.port, replica.port));
+    let redeemed = bench.store.redeem([1; 32], bench.redeemer(1)).await.unwrap();
+    assert!(matches!(redeemed, Redeemed::Redeemed(_)), "{redeemed:?}");
 }
 
 /// How often `WAIT` was asked so far.
@@ -137,4 +159,41 @@ async fn what_finds_no_room_to_wait_is_never_called_confirmed() {
     }
     assert_eq!(cli(replica.port, &["strlen", "linkgate:x"]).trim(), "4194304", "what had room");
     assert_unconfirmed(&redis.confirmed().await);
+}
+
+#[tokio::test]
+async fn links_are_all_taken_back_while_slots_move_to_another_server() {
+    let cluster = Cluster::start();
+    let of = settings(&cluster.url());
+    let bench = Bench::of(Settings::Redis(of.clone()), ());
+    two_thousand_links(&bench).await;
+    let hasty = RedisSettings { timeout: Duration::from_secs(1), ..of };
+    let redis = Redis::open(&hasty, &bench.clock, &Random::system()).unwrap();
+    let ids = |port: u16| cli(port, &["cluster", "myid"]).trim().to_owned();
+    let [first, second] = [0, 1].map(|at: usize| cluster.nodes[at].port);
+    let mut reshard = std::process::Command::new("redis-cli")
+        .args(["--cluster", "reshard", &format!("127.0.0.1:{first}")])
+        .args(["--cluster-from", &ids(first), "--cluster-to", &ids(second), "--cluster-slots", "3000"])
+        .arg("--cluster-yes")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut rounds = 0;
+    loop {
+        // Before the last round, so that one is when all slots are where they will stay.
+        let ended = reshard.try_wait().unwrap();
+        match redis.revoke_links(Which::All(None)).await {
+            Ok(_) => rounds += 1,
+            Err(error) => assert!(matches!(error, StoreError::Away(_)), "{error}"),
+        }
+        if let Some(ended) = ended {
+            assert!(ended.success());
+            break;
+        }
+    }
+    assert!(rounds > 0);
+    while redis.confirmed().await.is_err() {}
+    let active = LinkFilter { state: Some(LinkState::Active), ..LinkFilter::default() };
+    assert!(bench.store.list_links(active).await.unwrap().is_empty());
+    assert!(cli(first, &["info", "errorstats"]).contains("_MOVED"), "nothing met the move");
 }
