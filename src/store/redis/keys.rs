@@ -190,7 +190,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 /// Back again; `None`: it was not written by [`hex`].
 pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return None;
     }
     text.as_bytes().chunks(2).map(pair).collect()

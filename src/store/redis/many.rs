@@ -96,13 +96,13 @@ impl Redis {
         let mut outcomes = Vec::with_capacity(asks.len());
         for ask in asks {
             let away = outcomes.last().filter(|last| matches!(last, Err(StoreError::Away(_)))).cloned();
-            outcomes.push(match away {
-                Some(away) => away,
-                None => {
-                    let outcome = self.connection.ask_surely(lane, ask).await;
-                    outcome.map(|(mut answers, sure)| (answers.pop().unwrap_or_default(), sure))
-                }
-            });
+            let outcome = if let Some(away) = away {
+                away
+            } else {
+                let outcome = self.connection.ask_surely(lane, ask).await;
+                outcome.map(|(mut answers, sure)| (answers.pop().unwrap_or_default(), sure))
+            };
+            outcomes.push(outcome);
         }
         Ok(outcomes)
     }

@@ -41,7 +41,7 @@ async fn who_is_connected_to_an_old_master_learns_from_the_sentinels_that_there_
     let there = bench(of);
     let ended = there.store.revoke_sessions(Which::Ids(vec![session.to_string()])).await.unwrap();
     assert_eq!(ended, [session]);
-    looks_until(&here, seen, |news| matches!(news, Ok(News::Ended { .. } | News::Much))).await;
+    looks_until(&here, seen, |news| matches!(news, Ok(News::Told { .. } | News::Much))).await;
     let revoked = here.store.snapshot().await.unwrap().revoked;
     assert!(revoked.iter().any(|(id, _)| *id == session));
 }
@@ -74,7 +74,7 @@ async fn who_is_cut_off_together_with_an_old_master_hears_nothing_and_takes_that
     for cut in [&cut, &other_cut] {
         cut.store(false, Ordering::SeqCst);
     }
-    looks_until(&here, seen, |news| matches!(news, Ok(News::Ended { .. } | News::Much))).await;
+    looks_until(&here, seen, |news| matches!(news, Ok(News::Told { .. } | News::Much))).await;
     assert!(cli(guarded.replica.port, &["role"]).starts_with("master"));
 }
 
