@@ -320,9 +320,13 @@ async fn where_no_replica_is_wanted_but_one_is_demanded_nobody_is_let_in() {
         timeout: Duration::from_millis(400),
         ..settings(&url)
     };
+    let content = bench(settings(&url));
+    content.store.put_link(content.link(1), None).await.unwrap();
     let bench = bench(of);
-    bench.store.put_link(bench.link(1), None).await.unwrap();
     assert!(matches!(bench.store.redeem([1; 32], bench.redeemer(1)).await, Err(StoreError::Away(_))));
+    // Nor is anything promised.
+    let refused = bench.store.put_link(bench.link(2), None).await;
+    assert!(matches!(refused, Err(StoreError::Away(_))), "{refused:?}");
 }
 
 #[tokio::test]

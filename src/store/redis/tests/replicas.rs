@@ -59,8 +59,9 @@ async fn what_no_replica_confirms_waits_once_however_often_it_is_said_and_leaves
 async fn where_nobody_is_there_to_confirm_a_link_is_not_spent_and_lets_in_once_somebody_is() {
     let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
     let of = settings(&format!("redis://127.0.0.1:{}", master.port));
+    let content = Bench::of(Settings::Redis(of.clone()), ());
+    content.store.put_link(content.link(1), None).await.unwrap();
     let bench = Bench::of(Settings::Redis(RedisSettings { replicas: Replicas::AtLeast(1), ..of }), ());
-    bench.store.put_link(bench.link(1), None).await.unwrap();
     for _ in 0..2 {
         let refused = bench.store.redeem([1; 32], bench.redeemer(1)).await;
         assert!(matches!(&refused, Err(StoreError::Away(why)) if why.contains("stays good")), "{refused:?}");
