@@ -140,8 +140,11 @@ async fn a_letter_whose_master_dies_while_it_is_sent_is_sent_once_and_the_next_m
 
     heard.is(Weather::Silent);
     std::fs::write(mail.path().join("go"), "").unwrap();
-    eventually("the master knows that it was sent", async || (state(&master) == "3").then_some(())).await;
-    assert_eq!(state(&replica), "1");
+    eventually("who sent it has told the master, and waits for no replica any more", async || {
+        (master.cli(&["zcard", "linkgate:{letters}"]).trim() == "0").then_some(())
+    })
+    .await;
+    assert_eq!((state(&master), state(&replica)), ("3".to_owned(), "1".to_owned()));
     master.kill();
     heard.is(Weather::Cut);
     replica.cli(&["replicaof", "no", "one"]);

@@ -46,7 +46,8 @@ impl Redis {
         Ok(None)
     }
 
-    /// Commit points: the browser's HASH counts, or gives the right code to one caller; the link's HASH redeems.
+    /// Commit points: the browser's HASH counts, or gives the right code to one caller; the link's HASH redeems, as sure as
+    /// by the link itself. Where that is not confirmed, the code stays claimed: typed again it lets nobody in.
     pub(in crate::store) async fn redeem_code(
         &self,
         site: &str,

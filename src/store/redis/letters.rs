@@ -246,6 +246,7 @@ impl Redis {
         self.begun(sent).await
     }
 
+    /// Commit point: the link's HASH. Should it be lost, the lease runs out, and it is tried again: the relay has nothing.
     pub(in crate::store) async fn letter_failed(
         &self,
         id: &str,

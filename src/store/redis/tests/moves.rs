@@ -112,12 +112,13 @@ impl Lossy {
                 let Ok(there) = TcpStream::connect(("127.0.0.1", port)) else { return };
                 let deaf = Arc::new(AtomicBool::new(false));
                 let (mut asks, mut asked) = (here.try_clone().unwrap(), there.try_clone().unwrap());
-                let (lost, once, silent) = (Arc::clone(&deaf), Arc::clone(&over), Arc::clone(&silence));
+                let (hears_nothing, once, silent) =
+                    (Arc::clone(&deaf), Arc::clone(&over), Arc::clone(&silence));
                 carry(&mut asks, &mut asked, move |piece| {
                     let text = String::from_utf8_lossy(piece);
                     let meant = words.iter().all(|word| text.contains(word));
                     if meant && !once.swap(true, Ordering::SeqCst) {
-                        lost.store(true, Ordering::SeqCst);
+                        hears_nothing.store(true, Ordering::SeqCst);
                         silent.store(loss == Loss::Everything, Ordering::SeqCst);
                         return loss != Loss::Ask;
                     }
