@@ -10,6 +10,7 @@ use ::redis::Value;
 use super::Redis;
 use super::bytes;
 use super::connection::Ask;
+use super::links::alone;
 use super::records::Link;
 use super::values::{self, answered};
 use crate::clock::Timestamp;
@@ -67,6 +68,10 @@ impl Redis {
         by: &Redeemer,
     ) -> Result<CodeRedeemed, StoreError> {
         let (now, mut candidates) = self.candidates(site, nonce_hash).await?;
+        // Before anything is counted or claimed, and for every guess alike.
+        if !self.connection.may_be_sure(&self.keys.codes(&nonce_hash)).await? {
+            return Err(alone());
+        }
         if candidates.is_empty() {
             return Ok(CodeRedeemed::None);
         }
@@ -79,11 +84,17 @@ impl Redis {
         let right = candidates.iter().position(|candidate| {
             candidate.links.iter().any(|link| link.code_tag.is_some_and(|tag| same(&tag, &code_tag)))
         });
+        // In a Cluster the link may lie at a server that is alone, while the browser's does not.
+        let sure = match candidates.get(right.unwrap_or(0)).and_then(Candidate::newest) {
+            Some(link) => self.connection.may_be_sure(&self.keys.link(&link.record.token_hash)).await?,
+            None => false,
+        };
         let mut arguments = vec![
             bytes(CODE_TRIES),
             by.session.bytes().to_vec(),
             bytes(kept(&candidates, now).as_millis()),
             bytes(right.map_or(0, |at| at + 1)),
+            bytes(u8::from(sure)),
         ];
         arguments.extend(candidates.iter().map(|candidate| candidate.code.clone()));
         let ask = self.script(&self.scripts.guess_code, &[self.keys.codes(&nonce_hash)], arguments);
@@ -98,6 +109,7 @@ impl Redis {
         match (what.as_str(), right.and_then(|at| candidates.get(at)).and_then(Candidate::newest)) {
             ("off", _) => Ok(CodeRedeemed::Off),
             ("none", _) => Ok(CodeRedeemed::None),
+            ("alone", _) => Err(alone()),
             ("right", Some(link)) => match self.spend(link.record.token_hash, by).await? {
                 Redeemed::Redeemed(link) => Ok(CodeRedeemed::Redeemed(link)),
                 // Somebody was faster, by the link.

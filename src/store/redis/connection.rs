@@ -156,8 +156,8 @@ impl Connection {
     }
 
     /// Where the server of a key is.
-    pub(super) async fn place_of(&self, key: &str) -> Result<Place, StoreError> {
-        let (deadline, trouble) = (Instant::now() + self.timeout, Trouble::default());
+    pub(super) async fn place_of(&self, key: &str, deadline: Instant) -> Result<Place, StoreError> {
+        let trouble = Trouble::default();
         let server = timeout_at(deadline.into(), self.server_of(key, deadline, &trouble)).await;
         let server = server.unwrap_or(Err(Failure::Late));
         server.map(|server| server.place.clone()).map_err(|failure| trouble.told(failure, self.timeout))
@@ -225,14 +225,11 @@ impl Connection {
                 };
                 for at in members {
                     let (Some(ask), Some(turn)) = (asks.get(at), turns.get_mut(at)) else { continue };
-                    let asking = matches!(turn.to, Some((_, true)));
-                    let mut own: Vec<Value> = Vec::with_capacity(ask.calls.len());
-                    for _ in &ask.calls {
-                        if asking {
-                            values.next();
-                        }
-                        own.extend(values.next());
-                    }
+                    let own = if matches!(turn.to, Some((_, true))) {
+                        own_answers(values.by_ref().take(2 * ask.calls.len()))
+                    } else {
+                        values.by_ref().take(ask.calls.len()).collect()
+                    };
                     turn.to = None;
                     match self.next(&own, &server.place, trouble)? {
                         Next::Done => {
@@ -371,6 +368,17 @@ impl Connection {
             failure => Err(trouble.told(failure, self.timeout)),
         }
     }
+}
+
+/// The answers of who was asked with `ASKING` before each command. Where that is refused, it is the answer: what follows
+/// would only send back to where one comes from.
+pub(super) fn own_answers(values: impl IntoIterator<Item = Value>) -> Vec<Value> {
+    let mut values = values.into_iter();
+    let mut own = Vec::new();
+    while let (Some(asking), Some(answer)) = (values.next(), values.next()) {
+        own.push(if matches!(asking, Value::ServerError(_)) { asking } else { answer });
+    }
+    own
 }
 
 pub(super) fn add(pipeline: &mut Pipeline, ask: &Ask, turn: &Turn) {

@@ -16,6 +16,7 @@ use super::bytes;
 use super::connection::Ask;
 use super::keys::Index;
 use super::records::SHOWN;
+use super::server::Lane;
 use super::values::{self, Fields, corrupt};
 use super::walk;
 use crate::clock::Timestamp;
@@ -25,6 +26,8 @@ use crate::store::{LeasedLetter, LetterRecord, LetterState, NewLetter, StoreErro
 const LONGEST_ERROR: usize = 500;
 /// When a letter is looked for whose writer never said that it is there: longer than any writer may take.
 const WRITTEN_BY: Duration = Duration::from_mins(2);
+/// When a letter is looked at again whose server is away.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Entries that the sweep looks at in one step.
 const STEP: u32 = 500;
 /// Steps of one lease: a long row of entries that point nowhere is worked off by several leases.
@@ -110,7 +113,8 @@ impl Redis {
             letters.sort_by_key(|(order, letter)| (letter.created_at, *order));
             Ok(letters.into_iter().map(|(_, letter)| letter).collect())
         };
-        self.begun(take).await
+        // Each step has its deadline: what one part of a Cluster has leased must not be lost to another that is away.
+        self.begun_long(take).await
     }
 
     /// One step: every entry that it looks at is leased, or leaves the front of the index. Says whether there may be
@@ -179,12 +183,23 @@ impl Redis {
         let asks: Vec<Ask> = asks.collect();
         let answers = if lease.is_empty() {
             let answers = self.connection.ask_all(asks).await?.into_iter();
-            answers.map(|mut own| (own.pop().unwrap_or_default(), true)).collect()
+            answers.map(|mut own| Ok((own.pop().unwrap_or_default(), true))).collect()
         } else {
-            self.promise(&asks).await?
+            self.run_all_surely(Lane::Letters, &asks).await
         };
         let (mut looked, mut moves, mut finished) = (Vec::new(), Vec::new(), Vec::new());
-        for (entry, (answer, sure)) in entries.iter().zip(answers) {
+        let mut away = None;
+        for (entry, outcome) in entries.iter().zip(answers) {
+            let (answer, sure) = match outcome {
+                Ok(answer) => answer,
+                Err(error) => {
+                    // A part that is away must not stand in the way of the others.
+                    let later = bytes((*now + LOOK_AGAIN).millis());
+                    moves.extend([entry.token_hash.to_vec(), entry.score.clone(), later]);
+                    away = Some(error);
+                    continue;
+                }
+            };
             let mut answer = values::list(answer)?.into_iter();
             let what = values::text(answer.next().unwrap_or_default())?;
             let again = values::bytes(answer.next().unwrap_or_default())?.unwrap_or_default();
@@ -214,7 +229,10 @@ impl Redis {
         if let Err(error) = self.connection.ask_all(after).await {
             tracing::debug!(%error, "the index of letters is put right by the next look");
         }
-        Ok(looked)
+        match away {
+            Some(error) if looked.is_empty() => Err(error),
+            _ => Ok(looked),
+        }
     }
 
     /// The sweep looks at a link again when its letter has been shown long enough.

@@ -71,6 +71,7 @@ impl Redis {
         letter: Option<&NewLetter>,
         keeping: Keeping,
     ) -> Result<(), StoreError> {
+        self.may_be_kept(link, letter).await?;
         let name = self.keys.link_name(&link.id);
         let asks = vec![self.ask_fence(), keeping.of(self.name(&name, link, true)), self.ask_tries(link)];
         let mut answers = self.connection.ask_all(asks).await?.into_iter();
@@ -114,6 +115,21 @@ impl Redis {
             }
             if keeping == Keeping::Meant {
                 self.bell.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses at once where nobody is there who could confirm it: whoever may ask for links must not have others wait
+    /// behind what nobody will confirm.
+    async fn may_be_kept(&self, link: &NewLink, letter: Option<&NewLetter>) -> Result<(), StoreError> {
+        let mut keys = vec![self.keys.link(&link.token_hash)];
+        keys.extend(self.link_indexes(link, letter, self.clock.now()).into_iter().map(|ask| ask.key));
+        for key in keys {
+            if !self.connection.may_be_sure(&key).await? {
+                return Err(StoreError::Away(
+                    "Redis: no replica is there to confirm, so that nothing is promised".to_owned(),
+                ));
             }
         }
         Ok(())
@@ -186,11 +202,8 @@ impl Redis {
             LinkState::Revoked => return Ok(Redeemed::Revoked(link.record)),
             LinkState::Used => return Ok(Redeemed::Used(link.record)),
             LinkState::Expired => return Ok(Redeemed::Expired(link.record)),
-            LinkState::Active if !self.connection.may_be_sure(&self.keys.link(&token_hash)).await => {
-                return Err(StoreError::Away(
-                    "Redis: no replica is there to confirm, so that nobody is let in; the link stays good"
-                        .to_owned(),
-                ));
+            LinkState::Active if !self.connection.may_be_sure(&self.keys.link(&token_hash)).await? => {
+                return Err(alone());
             }
             LinkState::Active => self.begin_session(&link.record, by, fence).await?,
         }
@@ -388,6 +401,13 @@ impl Redis {
         }
         Ok(revoked)
     }
+}
+
+/// Nothing is spent where nobody would be let in for it.
+pub(super) fn alone() -> StoreError {
+    StoreError::Away(
+        "Redis: no replica is there to confirm, so that nobody is let in; the link stays good".to_owned(),
+    )
 }
 
 fn unconfirmed() -> StoreError {

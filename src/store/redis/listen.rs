@@ -54,7 +54,10 @@ async fn listen(
     bell: &std::sync::Weak<Notify>,
 ) -> Result<(), String> {
     let until = Instant::now() + connection.timeout();
-    let place = connection.place_of(key).await.map_err(|error| error.to_string())?;
+    let place = connection
+        .place_of(key, Instant::now() + connection.timeout())
+        .await
+        .map_err(|error| error.to_string())?;
     let client = server::client(&place, connection.entry()).map_err(|error| error.to_string())?;
     let left = until.saturating_duration_since(Instant::now());
     let subscribe = async {

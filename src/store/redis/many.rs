@@ -1,6 +1,8 @@
 //! Many things that must not be lost with one server, said at once: one journey to each server, and one `WAIT` behind it.
 //! Never asks each to be confirmed alone, unless keys are moving meanwhile.
 
+use std::time::Instant;
+
 use ::redis::Value;
 use tokio::task::JoinSet;
 
@@ -114,20 +116,18 @@ impl Redis {
         Ok(all)
     }
 
-    /// Which go to the same server; where none can be found at the moment, the outcomes say why.
+    /// Which go to the same server; where one cannot be found at the moment, its outcome says why.
     async fn by_server(&self, asks: &[Ask], outcomes: &mut [Outcome]) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
-        for (at, ask) in asks.iter().enumerate() {
-            match self.connection.place_of(&ask.key).await {
+        // One for all: who is not found in that time is not waited for again.
+        let deadline = Instant::now() + self.connection.timeout();
+        for (at, (ask, outcome)) in asks.iter().zip(outcomes.iter_mut()).enumerate() {
+            match self.connection.place_of(&ask.key, deadline).await {
                 Ok(place) => match groups.iter_mut().find(|(known, _)| *known == place) {
                     Some((_, members)) => members.push(at),
                     None => groups.push((place, vec![at])),
                 },
-                // Who knows no way to this one knows none to the others.
-                Err(error) => {
-                    outcomes.fill(Err(error));
-                    return Vec::new();
-                }
+                Err(error) => *outcome = Err(error),
             }
         }
         groups

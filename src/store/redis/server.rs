@@ -51,6 +51,8 @@ pub(super) struct Server {
     letters: Cable,
     /// When it had replicas last.
     replicas: Mutex<Option<Instant>>,
+    /// When it said something last on the swift lane, where nothing waits for anybody else.
+    heard: Mutex<Option<Instant>>,
 }
 
 /// Replicas that were there so recently may have been cut off, not taken away: who is on this side of the cut must not
@@ -62,7 +64,7 @@ const FRESH: Duration = Duration::from_secs(1);
 impl Server {
     pub(super) fn new(place: Place) -> Self {
         let (swift, sure, letters) = (Cable::default(), Cable::default(), Cable::default());
-        Self { place, swift, sure, letters, replicas: Mutex::default() }
+        Self { place, swift, sure, letters, replicas: Mutex::default(), heard: Mutex::default() }
     }
 
     /// Sends `pipeline` and waits for its answers, errors of single commands among them. The connection must still be the
@@ -87,7 +89,12 @@ impl Server {
         let answer =
             timeout_at(deadline.into(), connection.send_packed_commands(pipeline, 0, pipeline.len())).await;
         match answer {
-            Ok(Ok(values)) => Ok((values, number)),
+            Ok(Ok(values)) => {
+                if lane == Lane::Swift {
+                    *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                }
+                Ok((values, number))
+            }
             Ok(Err(error)) => {
                 cable.cut(number);
                 Err(Failure::broken(&self.place, &error))
@@ -117,6 +124,12 @@ impl Server {
 
     pub(super) fn saw_replicas(&self) {
         *self.replicas.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Whether it has said something on the swift lane lately.
+    pub(super) fn was_heard_within(&self, span: Duration) -> bool {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.is_some_and(|at| at.elapsed() < span)
     }
 
     /// Opens its connections anew when they are needed next.

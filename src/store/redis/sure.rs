@@ -7,9 +7,9 @@ use ::redis::{Cmd, Pipeline, Value};
 use tokio::time::{sleep, timeout_at};
 
 use super::address::Topology;
-use super::connection::{Ask, Connection, Next, PAUSE, Turn, add};
+use super::connection::{Ask, Connection, Next, PAUSE, Turn, add, own_answers};
 use super::many::Outcome;
-use super::server::{Lane, Shared};
+use super::server::{Lane, Server, Shared};
 use super::trouble::{Failure, Trouble};
 use crate::store::Replicas;
 use crate::store::StoreError;
@@ -25,28 +25,47 @@ impl Connection {
     }
 
     /// Whether anybody is there who could confirm what is asked of this key, as far as one knows. Asked before something is
-    /// spent for good that nobody would get then.
-    pub(super) async fn may_be_sure(&self, key: &str) -> bool {
+    /// spent for good that nobody would get then, or others are kept waiting.
+    pub(super) async fn may_be_sure(&self, key: &str) -> Result<bool, StoreError> {
         let needed = match self.replicas {
-            Replicas::AtLeast(0) => return true,
+            Replicas::AtLeast(0) => return Ok(true),
             Replicas::AtLeast(count) => count,
             Replicas::Auto => 1,
         };
         let (deadline, trouble) = (Instant::now() + self.timeout, Trouble::default());
-        let look = async {
-            let server = self.server_of(key, deadline, &trouble).await.ok()?;
-            let alone = matches!((&self.topology, self.replicas), (Topology::Single(_), Replicas::Auto));
-            if server.has_just_heard_replicas() || (alone && !server.has_replicas()) {
-                return None;
-            }
-            let mut question = Pipeline::new();
-            question.cmd("ROLE");
-            let (values, _) = server.send(&self.entry, Lane::Swift, &question, deadline, None).await.ok()?;
-            replicas_in(values.first())
-        };
-        // Where nothing is known, what comes next finds its own words.
-        let found = timeout_at(deadline.into(), Box::pin(look)).await.ok().flatten();
-        found.is_none_or(|found| u32::try_from(found).is_ok_and(|found| found >= needed))
+        let look = Box::pin(self.has_replicas(key, needed, deadline, &trouble));
+        match timeout_at(deadline.into(), look).await {
+            Ok(Ok(enough)) => Ok(enough),
+            // What comes next finds its own way, or its own words.
+            Ok(Err(Failure::Broken(_))) => Ok(true),
+            Ok(Err(failure)) => Err(trouble.told(failure, self.timeout)),
+            Err(_) => Err(trouble.late(self.timeout)),
+        }
+    }
+
+    async fn has_replicas(
+        &self,
+        key: &str,
+        needed: u32,
+        deadline: Instant,
+        trouble: &Trouble,
+    ) -> Result<bool, Failure> {
+        let server = self.server_of(key, deadline, trouble).await?;
+        let alone = matches!((&self.topology, self.replicas), (Topology::Single(_), Replicas::Auto));
+        if server.has_just_heard_replicas() || (alone && !server.has_replicas()) {
+            return Ok(true);
+        }
+        let mut question = Pipeline::new();
+        question.cmd("ROLE");
+        let sent = server.send(&self.entry, Lane::Swift, &question, deadline, None).await;
+        let (values, _) = sent.inspect_err(|_| self.lost(&server))?;
+        // Who may not ask is not told.
+        let Some(found) = replicas_in(values.first()) else { return Ok(true) };
+        let enough = u32::try_from(found).is_ok_and(|found| found >= needed);
+        if enough {
+            server.saw_replicas();
+        }
+        Ok(enough)
     }
 
     async fn sure_attempts(
@@ -74,7 +93,7 @@ impl Connection {
             let (own, sure) = match self.send_surely(&server, lane, ask, &turn, deadline).await {
                 Ok(outcome) => outcome,
                 Err(failure) => {
-                    self.lost(&server);
+                    self.silent(&server, &failure);
                     turn.to = None;
                     self.give_up(&mut broken, failure, trouble)?;
                     if broken > 1 {
@@ -113,8 +132,8 @@ impl Connection {
         let attempt = async {
             let server = self.server_of(&together.key, deadline, &trouble).await?;
             let sent = self.send_surely(&server, lane, &together, &turn, deadline).await;
-            if sent.is_err() {
-                self.lost(&server);
+            if let Err(failure) = &sent {
+                self.silent(&server, failure);
             }
             sent.map(|(values, sure)| (server, values, sure))
         };
@@ -130,6 +149,16 @@ impl Connection {
             Err(error) => Some(Err(error)),
         };
         Ok(values.into_iter().map(judged).collect())
+    }
+
+    /// A lane on which replicas are waited for broke, or is too slow. Where time was only up, and the server has answered
+    /// on the swift lane lately, the server is there, and the lane was full: strangers, who may fill it, must neither cut the
+    /// others nor have the master forgotten. What they ask begins on the swift lane, and ends long before that is forgotten.
+    fn silent(&self, server: &Server, failure: &Failure) {
+        if matches!(failure, Failure::Late) && server.was_heard_within(self.timeout * 3) {
+            return;
+        }
+        self.lost(server);
     }
 
     /// The commands, then `WAIT` behind them on the same connection, where anybody has to confirm.
@@ -165,16 +194,16 @@ impl Connection {
         let after = values.split_off(commands.min(values.len()));
         let mut own = values;
         if matches!(turn.to, Some((_, true))) {
-            // The answers to ASKING.
-            own = own.into_iter().skip(1).step_by(2).collect();
+            own = own_answers(own);
         }
         let confirmed = match (wanted, after.first()) {
             (Some(0), _) => true,
             (Some(count), Some(Value::Int(got))) => {
-                if *got > 0 {
+                let enough = u32::try_from(*got).is_ok_and(|got| got >= count);
+                if enough {
                     server.saw_replicas();
                 }
-                u32::try_from(*got).is_ok_and(|got| got >= count)
+                enough
             }
             (Some(_), _) => false,
             (None, role) => match replicas_in(role) {

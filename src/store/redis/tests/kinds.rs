@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::super::keys::Keys;
 use super::certificates::Certificates;
 use super::harness::{Cluster, Entrance, Guarded, PASSWORD, Server, cli, is_followed, settings, wait_for};
 use crate::secret::Secret;
@@ -441,6 +442,8 @@ pub(super) const RIGHTS: &[&str] = &[
     "+wait",
     "+role",
     "+cluster|slots",
+    "+asking",
+    "+select",
     "-@dangerous",
     "+role",
 ];
@@ -464,6 +467,8 @@ async fn a_user_with_a_password_and_few_rights_keeps_the_contract_and_others_sta
     };
     every_case_on(of("gate", "correct horse")).await;
     every_case_on(RedisSettings { prefix: "x:".into(), ..of("", "another") }).await;
+    let third = RedisSettings { url: format!("{url}?db=3"), ..of("gate", "correct horse") };
+    bench(third).signed_in(1).await;
     let wrong = bench(of("gate", "wrong")).store.version().await.unwrap_err();
     assert!(!wrong.to_string().contains("wrong "), "no password is said");
     assert!(matches!(wrong, StoreError::Away(_)));
@@ -472,6 +477,45 @@ async fn a_user_with_a_password_and_few_rights_keeps_the_contract_and_others_sta
     let foreign = bench(RedisSettings { prefix: "theirs:".into(), ..of("gate", "correct horse") });
     let refused = foreign.store.version().await.unwrap_err();
     assert!(refused.to_string().contains("docs/redis.md"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_same_user_follows_a_slot_that_is_moving_and_hears_at_once_what_right_is_missing() {
+    let mut cluster = Cluster::start();
+    for node in &cluster.nodes {
+        assert_eq!(cli(node.port, &[&["acl", "setuser", "gate"], RIGHTS].concat()).trim(), "OK");
+    }
+    let bench = bench(RedisSettings {
+        user: "gate".to_owned(),
+        password: Some(Secret::new("correct horse".to_owned())),
+        ..settings(&cluster.url())
+    });
+    let key = Keys::new("linkgate:").link(&[1; 32]);
+    bench.store.put_link(bench.link(1), None).await.unwrap();
+    // In the middle of its move: the key is there already, the slot is here still.
+    let from = cluster.master_of(&key).port;
+    let masters = (0..=255).map(|other| cluster.master_of(&format!("{{{other}}}")).port);
+    let to = masters.into_iter().find(|port| *port != from).unwrap();
+    let [giver, taker] = [from, to].map(|port| cli(port, &["cluster", "myid"]).trim().to_owned());
+    let slot = cli(from, &["cluster", "keyslot", &key]).trim().to_owned();
+    cli(to, &["cluster", "setslot", &slot, "importing", &giver]);
+    cli(from, &["cluster", "setslot", &slot, "migrating", &taker]);
+    assert_eq!(cli(from, &["migrate", "127.0.0.1", &to.to_string(), &key, "0", "30000"]).trim(), "OK");
+    assert!(bench.store.peek_link([1; 32]).await.unwrap().is_some());
+    // A server whose groups of commands do not hold it, and a line without it.
+    for node in &cluster.nodes {
+        assert_eq!(cli(node.port, &["acl", "setuser", "gate", "-asking"]).trim(), "OK");
+    }
+    let said = |error: StoreError| assert!(error.to_string().contains("see the ACL line"), "{error}");
+    let began = Instant::now();
+    said(bench.store.peek_link([1; 32]).await.unwrap_err());
+    said(bench.store.resume([1; 32], bench.redeemer(1).session).await.unwrap_err());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    for node in &cluster.nodes {
+        assert_eq!(cli(node.port, &["acl", "setuser", "gate", "+asking"]).trim(), "OK");
+    }
+    let redeemed = bench.store.redeem([1; 32], bench.redeemer(1)).await.unwrap();
+    assert!(matches!(redeemed, Redeemed::Redeemed(_)), "{redeemed:?}");
 }
 
 #[tokio::test]

@@ -148,3 +148,68 @@ async fn letters_that_were_promised_before_a_fail_over_are_sent_after_it_each_on
     assert_eq!(listed.len(), usize::from(LETTERS));
     assert!(listed.iter().all(|letter| letter.state == LetterState::Sent));
 }
+
+#[tokio::test]
+async fn letters_whose_slot_has_just_moved_are_leased_at_the_first_look() {
+    let mut cluster = Cluster::start();
+    let bench = Bench::of(Settings::Redis(settings(&cluster.url())), ());
+    for number in 1..=12 {
+        bench
+            .store
+            .put_link(bench.link(number), Some(bench.letter(&format!("letter-{number}"))))
+            .await
+            .unwrap();
+    }
+    let keys = Keys::new("linkgate:");
+    // Half of what each master holds goes elsewhere; the map that is known is old then.
+    for number in (1..=12).step_by(2) {
+        let key = keys.link(&[number; 32]);
+        let from = cluster.master_of(&key).port;
+        let to = (1..=12).map(|other| cluster.master_of(&keys.link(&[other; 32])).port);
+        let to = to.into_iter().find(|port| *port != from).unwrap();
+        cluster.move_slot(&key, to);
+    }
+    let leased = bench.store.lease_letters(50, LEASE, "a").await.unwrap();
+    assert_eq!(leased.len(), 12, "none is leased and left unsent");
+}
+
+#[tokio::test]
+async fn letters_of_a_part_that_is_away_hold_up_no_others() {
+    let mut cluster = Cluster::start();
+    let of = settings(&cluster.url());
+    let bench = Bench::of(Settings::Redis(of.clone()), ());
+    let hasty = Bench::of(Settings::Redis(RedisSettings { timeout: Duration::from_secs(2), ..of }), ());
+    let keys = Keys::new("linkgate:");
+    for node in &cluster.nodes {
+        assert_eq!(cli(node.port, &["config", "set", "cluster-require-full-coverage", "no"]).trim(), "OK");
+    }
+    let needed = [keys.letters(), keys.standing("fence")].map(|key| cluster.master_of(&key).port);
+    let mut parts = Vec::new();
+    for number in 1..=24 {
+        bench
+            .store
+            .put_link(bench.link(number), Some(bench.letter(&format!("letter-{number}"))))
+            .await
+            .unwrap();
+        parts.push(cluster.master_of(&keys.link(&[number; 32])).port);
+    }
+    let away = *parts.iter().find(|port| !needed.contains(port)).unwrap();
+    let id = cli(away, &["cluster", "myid"]).trim().to_owned();
+    let follows = |port: u16| {
+        let known = cli(port, &["cluster", "nodes"]);
+        known.lines().any(|line| line.contains("myself,slave") && line.contains(&id))
+    };
+    let replica = cluster.nodes.iter().map(|node| node.port).find(|port| follows(*port)).unwrap();
+    let gone = cluster.nodes.iter_mut().filter(|node| [away, replica].contains(&node.port));
+    gone.for_each(|node| node.signal("KILL"));
+    let reachable = parts.iter().filter(|port| **port != away).count();
+    let mut leased = 0;
+    for _ in 0..24 {
+        // Fewer at once than are away: those at the front must not stand in the way of the others.
+        leased += hasty.store.lease_letters(4, LEASE, "a").await.unwrap_or_default().len();
+        if leased == reachable {
+            return;
+        }
+    }
+    panic!("{leased} of {reachable} letters that could be sent");
+}

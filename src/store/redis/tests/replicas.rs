@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use super::super::Redis;
 use super::super::connection::Ask;
-use super::harness::{Cluster, Server, cli, is_followed, settings, wait_for};
+use super::harness::{Cluster, Guarded, Server, cli, is_followed, settings, wait_for};
 use crate::random::Random;
 use crate::store::contract::{Bench, alice};
 use crate::store::{
-    LinkFilter, LinkState, NewLink, Redeemed, RedisSettings, Replicas, SessionFilter, Settings, StoreError,
-    Which,
+    CodeRedeemed, LinkFilter, LinkState, NewLink, Redeemed, RedisSettings, Replicas, SessionFilter, Settings,
+    StoreError, Which,
 };
 
 /// A master with its replica, a patient bench, and a backend that does not wait long.
@@ -197,4 +197,109 @@ async fn links_are_all_taken_back_while_slots_move_to_another_server() {
     let active = LinkFilter { state: Some(LinkState::Active), ..LinkFilter::default() };
     assert!(bench.store.list_links(active).await.unwrap().is_empty());
     assert!(cli(first, &["info", "errorstats"]).contains("_MOVED"), "nothing met the move");
+}
+
+#[tokio::test]
+async fn where_nobody_is_there_to_confirm_a_right_code_is_not_claimed_and_no_guess_is_counted() {
+    let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
+    let of = settings(&format!("redis://127.0.0.1:{}", master.port));
+    let easy = Bench::of(Settings::Redis(of.clone()), ());
+    easy.store.put_link(easy.link_with_code(1, 7), None).await.unwrap();
+    let bench = Bench::of(Settings::Redis(RedisSettings { replicas: Replicas::AtLeast(1), ..of }), ());
+    let guess = async |browser: u8, tag: u8, session: u16| {
+        bench.store.redeem_code("wiki", [browser; 32], [tag; 32], bench.redeemer(session)).await
+    };
+    // Right and wrong, and where no code is awaited at all: they cannot be told apart.
+    for (number, (browser, tag)) in [(100, 7), (100, 8), (101, 7), (100, 7)].into_iter().enumerate() {
+        let refused = guess(browser, tag, u16::try_from(number).unwrap()).await;
+        assert!(matches!(&refused, Err(StoreError::Away(why)) if why.contains("stays good")), "{refused:?}");
+    }
+    let replica = Server::on_port(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    wait_for("the replica", || is_followed(master.port, replica.port));
+    assert_eq!(guess(100, 8, 8).await.unwrap(), CodeRedeemed::Wrong { left: 4 });
+    let right = guess(100, 7, 9).await.unwrap();
+    assert!(matches!(right, CodeRedeemed::Redeemed(_)), "{right:?}");
+}
+
+/// What the sentinels lead to, with a deadline of its own.
+fn guarded(deadline: Duration) -> (Guarded, Bench, Redis) {
+    let guarded = Guarded::start();
+    let of = settings(&guarded.url());
+    let bench = Bench::of(Settings::Redis(of.clone()), ());
+    let redis =
+        Redis::open(&RedisSettings { timeout: deadline, ..of }, &bench.clock, &Random::system()).unwrap();
+    (guarded, bench, redis)
+}
+
+/// Which connection answers what need not be confirmed.
+async fn swift(redis: &Redis) -> ::redis::Value {
+    let mut id = ::redis::cmd("CLIENT");
+    id.arg("ID");
+    redis.connection.ask(Ask::one("linkgate:x", id)).await.unwrap().pop().unwrap()
+}
+
+/// As many links as strangers may ask for at once, half of them for nobody. Says what was heard.
+async fn many_ask(bench: &Bench, redis: &Redis) -> Vec<String> {
+    let mut asking = tokio::task::JoinSet::new();
+    for number in 1..=30_u8 {
+        let (redis, link) = (redis.clone(), bench.link(number));
+        let letter = Some(bench.letter(&format!("letter-{number}")));
+        asking.spawn(async move {
+            if number % 2 == 0 {
+                redis.pretend_link(link, letter).await
+            } else {
+                redis.put_link(link, letter).await
+            }
+        });
+    }
+    let heard = asking.join_all().await.into_iter();
+    heard.map(|outcome| outcome.unwrap_err().to_string()).collect()
+}
+
+#[tokio::test]
+async fn behind_sentinels_where_nobody_is_there_to_confirm_strangers_wait_for_nobody() {
+    let (mut guarded, bench, redis) = guarded(Duration::from_secs(5));
+    guarded.replica.signal("KILL");
+    guarded.spare.signal("KILL");
+    let port = guarded.master.port;
+    wait_for("the master to miss them", || {
+        cli(port, &["info", "replication"]).contains("connected_slaves:0")
+    });
+    let before = (swift(&redis).await, waits(port));
+    for heard in many_ask(&bench, &redis).await {
+        assert!(heard.contains("no replica is there to confirm"), "{heard}");
+    }
+    assert_eq!((swift(&redis).await, waits(port)), before);
+    assert_eq!(cli(port, &["--scan", "--pattern", "linkgate:{l:*"]).trim(), "");
+}
+
+#[tokio::test]
+async fn behind_sentinels_strangers_whose_time_is_up_cut_no_line_but_their_own() {
+    let (mut guarded, bench, redis) = guarded(Duration::from_secs(3));
+    // Once, so that the scripts are known.
+    redis.pretend_link(bench.link(40), Some(bench.letter("letter-40"))).await.unwrap();
+    // Still connected, as far as the master knows.
+    guarded.replica.signal("STOP");
+    guarded.spare.signal("STOP");
+    let before = swift(&redis).await;
+    let mut heard = many_ask(&bench, &redis).await;
+    // What the first left behind has ended by then.
+    heard.extend(many_ask(&bench, &redis).await);
+    assert!(heard.iter().any(|heard| !heard.contains("no replica")), "nobody's time was up: {heard:?}");
+    assert!(redis.connection.known_master().is_some());
+    assert_eq!(swift(&redis).await, before);
+}
+
+#[tokio::test]
+async fn behind_sentinels_a_master_that_falls_silent_is_found_out_by_redemptions_alone() {
+    let (mut guarded, bench, redis) = guarded(Duration::from_secs(1));
+    let session = bench.signed_in(1).await;
+    assert!(redis.resume([1; 32], session).await.unwrap().is_some());
+    guarded.master.signal("STOP");
+    let began = Instant::now();
+    // The first word of a resumption is one that replicas must confirm.
+    while !matches!(redis.resume([1; 32], session).await, Ok(Some(_))) {
+        assert!(began.elapsed() < Duration::from_secs(15), "still away");
+    }
+    assert!(cli(guarded.replica.port, &["role"]).starts_with("master"));
 }
