@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::Redis;
 use super::bytes;
-use super::connection::Ask;
 use super::values;
 use crate::store::{Quota, StoreError};
 
@@ -13,14 +12,13 @@ impl Redis {
     /// Takes one from a bucket, if the quota has one left.
     pub(in crate::store) async fn spend_from(&self, bucket: &str, quota: Quota) -> Result<bool, StoreError> {
         let key = self.keys.bucket(bucket);
-        if quota.count == 0 {
-            // Asked all the same: whether its server is away must not show who was counted at all.
-            let mut look = ::redis::cmd("EXISTS");
-            look.arg(&key);
-            return self.run(Ask::one(&key, look)).await.map(|_| false);
-        }
         let arguments = vec![bytes(quota.count), bytes(micros(quota.per))];
-        let answer = self.run(self.script(&self.scripts.spend, &[key], arguments)).await?;
+        let spend = self.script(&self.scripts.spend, &[key], arguments);
+        if quota.count == 0 {
+            // Written all the same: whether its server is away, or full, must not show who was counted at all.
+            return self.run(spend.pretended()).await.map(|_| false);
+        }
+        let answer = self.run(spend).await?;
         Ok(values::number(&answer)? == Some(1))
     }
 }

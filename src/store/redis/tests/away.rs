@@ -9,7 +9,9 @@ use crate::identity::EmailAddress;
 use crate::identity::Profile;
 use crate::identity::SessionId;
 use crate::store::contract::Bench;
-use crate::store::{LinkFilter, NewTicket, RedisSettings, SessionFilter, Settings, Store, StoreError, Which};
+use crate::store::{
+    LinkFilter, NewTicket, Quota, RedisSettings, SessionFilter, Settings, Store, StoreError, Which,
+};
 
 const PATIENCE: Duration = Duration::from_millis(400);
 
@@ -132,6 +134,12 @@ async fn a_full_memory_refuses_what_is_new_with_the_cure_and_takes_it_when_there
     let refused = bench.store.put_link(bench.link(1), None).await.unwrap_err();
     assert!(matches!(&refused, StoreError::Away(why) if why.contains("maxmemory")), "{refused}");
     assert!(bench.store.list_links(LinkFilter::default()).await.unwrap().is_empty(), "reading goes on");
+    // Whether anybody is counted at all cannot be told from what a full memory refuses.
+    for count in [0, 1] {
+        let refused =
+            bench.store.spend("bucket", Quota { count, per: Duration::from_mins(1) }).await.unwrap_err();
+        assert!(refused.to_string().contains("maxmemory"), "{count}: {refused}");
+    }
     let room = std::process::Command::new("redis-cli")
         .args(["-s", &server.socket().display().to_string(), "config", "set", "maxmemory", "0"])
         .output()
