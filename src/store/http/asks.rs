@@ -19,6 +19,7 @@ pub(super) enum Ask {
     },
     /// As much work as for a link, but none.
     Pretend {
+        link: NewLink,
         answer: Answer<()>,
     },
     Redeem {
@@ -57,7 +58,7 @@ pub(super) struct Asked {
 /// What is told to the service in this round, and who is to hear of it.
 pub(super) enum Job {
     Put { link: NewLink, letter: Option<NewLetter>, at: Timestamp, answer: Answer<()> },
-    Pretend { answer: Answer<()> },
+    Pretend { link: NewLink, at: Timestamp, answer: Answer<()> },
     Spent { link: LinkRecord, by: Redeemer, answer: Spender },
     Settle { answer: Option<Answer<()>> },
     Publish { links: Vec<LinkRecord>, answer: Answer<()> },
@@ -73,7 +74,7 @@ pub(super) enum Spender {
 impl Ask {
     pub(super) fn refuse(self, error: &StoreError) {
         match self {
-            Self::Put { answer, .. } | Self::Pretend { answer } => drop(answer.send(Err(away(error)))),
+            Self::Put { answer, .. } | Self::Pretend { answer, .. } => drop(answer.send(Err(away(error)))),
             Self::Redeem { answer, .. } => drop(answer.send(Err(away(error)))),
             Self::Code { answer, .. } => drop(answer.send(Err(away(error)))),
             Self::Settle { answer } | Self::Publish { answer, .. } | Self::Claim { answer } => {

@@ -150,7 +150,8 @@ impl Http {
         link: NewLink,
         letter: Option<NewLetter>,
     ) -> Result<(), StoreError> {
-        self.ask(|answer| Ask::Pretend { answer }).await?;
+        let pretended = link.clone();
+        self.ask(|answer| Ask::Pretend { link: pretended, answer }).await?;
         self.sqlite.pretend_link(link, letter).await
     }
 

@@ -85,17 +85,19 @@ impl Wire {
         Ok(Read { all, version })
     }
 
-    /// Writes all records, if the service still holds what was read.
+    /// Writes all records, if the service still holds what was read. Refuses what would be too large with this many bytes
+    /// more.
     pub(super) async fn write(
         &mut self,
         all: &Object,
+        more_bytes: usize,
         version: Option<&HeaderValue>,
         until: Instant,
     ) -> Result<Written, StoreError> {
         let bytes = all
             .bytes()
             .map_err(|error| StoreError::Corrupt(format!("records that cannot be written: {error}")))?;
-        if bytes.len() > LARGEST_BYTES {
+        if bytes.len() + more_bytes > LARGEST_BYTES {
             return Err(self.away(TOO_LARGE));
         }
         let (head, body) = self.exchange(Method::POST, bytes.into(), version, until).await?;

@@ -181,7 +181,9 @@ impl Worker {
                     }
                     jobs.push(Job::Put { link, letter, at: self.clock.now(), answer });
                 }
-                Ask::Pretend { answer } => jobs.push(Job::Pretend { answer }),
+                Ask::Pretend { link, answer } => {
+                    jobs.push(Job::Pretend { link, at: self.clock.now(), answer });
+                }
                 Ask::Redeem { token_hash, by, answer } => {
                     let (sqlite, judge) = (self.sqlite.clone(), judge(all, &self.clock));
                     spending.spawn(async move {
@@ -241,7 +243,8 @@ impl Worker {
             if !changed {
                 return Ok(());
             }
-            match self.wire.write(&read.all, read.version.as_ref(), until).await? {
+            let room = self.pretended(jobs)?;
+            match self.wire.write(&read.all, room, read.version.as_ref(), until).await? {
                 Written::Done => {
                     self.claimed = true;
                     return Ok(());
@@ -252,6 +255,21 @@ impl Worker {
         Err(StoreError::Away(
             "others keep writing to the token service at the same time; try again in a moment".to_owned(),
         ))
+    }
+
+    /// How many bytes the links would take that are only pretended: where they had no room, they fail as others do.
+    fn pretended(&self, jobs: &[Job]) -> Result<usize, StoreError> {
+        let mut all = Object::default();
+        for job in jobs {
+            if let Job::Pretend { link, at, .. } = job {
+                books::enter(&mut all, &self.by.owner, &link.id, &books::new(link, *at))?;
+            }
+        }
+        let bytes = all.bytes();
+        let bytes =
+            bytes.map_err(|error| StoreError::Corrupt(format!("records that cannot be written: {error}")))?;
+        // Without its braces.
+        Ok(bytes.len().saturating_sub(2))
     }
 
     /// What somebody took away between our reading and our writing is not redeemed after all.
@@ -315,7 +333,7 @@ impl Worker {
                         let _ = answer.send(sqlite.put_link(link, letter).await);
                     });
                 }
-                (Job::Pretend { answer }, Ok(())) => drop(answer.send(Ok(()))),
+                (Job::Pretend { answer, .. }, Ok(())) => drop(answer.send(Ok(()))),
                 (Job::Spent { link, answer, .. }, Ok(())) => answer.won(link),
                 (Job::Settle { answer }, outcome) => {
                     self.behind = outcome.is_err();
@@ -326,7 +344,7 @@ impl Worker {
                 (Job::Publish { answer, .. } | Job::Claim { answer }, outcome) => {
                     let _ = answer.send(outcome.clone());
                 }
-                (Job::Put { answer, .. } | Job::Pretend { answer }, Err(error)) => {
+                (Job::Put { answer, .. } | Job::Pretend { answer, .. }, Err(error)) => {
                     let _ = answer.send(Err(away(error)));
                 }
                 (Job::Spent { by, answer, .. }, Err(error)) => {

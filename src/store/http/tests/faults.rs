@@ -119,6 +119,18 @@ async fn whether_a_link_is_meant_or_pretended_cannot_be_told_from_the_service_or
 }
 
 #[tokio::test]
+async fn where_no_record_has_room_any_more_a_pretended_link_has_none_either() {
+    let bench = Bench::new();
+    bench.store.put_link(bench.link(1), None).await.unwrap();
+    bench.service.state().edit(|all| {
+        let room = (32 << 20) - all.to_string().len() - 200;
+        all["link-1"]["note"] = "a".repeat(room).into();
+    });
+    let why = away(bench.store.put_link(bench.link(2), None).await);
+    assert_eq!(away(bench.store.pretend_link(bench.link(3), None).await), why);
+}
+
+#[tokio::test]
 async fn a_second_click_is_let_in_only_after_the_service_has_heard_of_the_first() {
     let bench = Bench::new();
     bench.store.put_link(bench.link(1), None).await.unwrap();
