@@ -282,36 +282,6 @@ async fn slots_move_while_links_are_redeemed_and_each_is_redeemed_once() {
 }
 
 #[tokio::test]
-async fn a_redemption_that_no_replica_confirms_lets_nobody_in_and_a_revocation_is_said_again() {
-    let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
-    let mut replica = Server::on_port(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
-    wait_for("the replica", || is_followed(master.port, replica.port));
-    let of = settings(&format!("redis://127.0.0.1:{}", master.port));
-    let patient = bench(of.clone());
-    let session = patient.signed_in(1).await;
-    let bench = bench(RedisSettings { timeout: Duration::from_millis(800), ..of });
-    patient.store.put_link(bench.link(2), None).await.unwrap();
-    replica.signal("STOP");
-    let refused = bench.store.redeem([2; 32], bench.redeemer(2)).await;
-    assert!(matches!(&refused, Err(StoreError::Away(why)) if why.contains("replica")), "{refused:?}");
-    let ids = vec![session.to_string()];
-    assert_eq!(bench.store.revoke_sessions(crate::store::Which::Ids(ids)).await.unwrap(), [session]);
-    let port = master.port;
-    let waits = move || {
-        let stats = cli(port, &["info", "commandstats"]);
-        let line = stats.lines().find(|line| line.starts_with("cmdstat_wait:")).unwrap_or_default();
-        line.split(['=', ',']).nth(1).and_then(|calls| calls.parse::<u32>().ok()).unwrap_or(0)
-    };
-    let before = waits();
-    let again = move || wait_for("the revocation to be said again and again", || waits() > before + 1);
-    tokio::task::spawn_blocking(again).await.unwrap();
-    replica.signal("CONT");
-    let there = replica.port;
-    let known = move || cli(there, &["zcard", "linkgate:{standing}:revoked"]).trim() == "1";
-    tokio::task::spawn_blocking(move || wait_for("the replica to have it", known)).await.unwrap();
-}
-
-#[tokio::test]
 async fn where_no_replica_is_wanted_but_one_is_demanded_nobody_is_let_in() {
     let server = Server::start();
     let url = format!("redis+unix://{}", server.socket().display());
