@@ -10,7 +10,7 @@ use super::certificates::Certificates;
 use super::harness::{Cluster, Entrance, Guarded, PASSWORD, Server, cli, is_followed, settings, wait_for};
 use crate::secret::Secret;
 use crate::store::contract::{self, Bench, every_case};
-use crate::store::{LinkFilter, NewLink, Redeemed, RedisSettings, Replicas, Settings, StoreError};
+use crate::store::{LinkFilter, NewLink, Redeemed, RedisSettings, Settings, StoreError};
 
 type Case = (&'static str, fn(Bench) -> Pin<Box<dyn Future<Output = ()> + Send>>);
 
@@ -309,24 +309,6 @@ async fn a_redemption_that_no_replica_confirms_lets_nobody_in_and_a_revocation_i
     let there = replica.port;
     let known = move || cli(there, &["zcard", "linkgate:{standing}:revoked"]).trim() == "1";
     tokio::task::spawn_blocking(move || wait_for("the replica to have it", known)).await.unwrap();
-}
-
-#[tokio::test]
-async fn where_no_replica_is_wanted_but_one_is_demanded_nobody_is_let_in() {
-    let server = Server::start();
-    let url = format!("redis+unix://{}", server.socket().display());
-    let of = RedisSettings {
-        replicas: Replicas::AtLeast(1),
-        timeout: Duration::from_millis(400),
-        ..settings(&url)
-    };
-    let content = bench(settings(&url));
-    content.store.put_link(content.link(1), None).await.unwrap();
-    let bench = bench(of);
-    assert!(matches!(bench.store.redeem([1; 32], bench.redeemer(1)).await, Err(StoreError::Away(_))));
-    // Nor is anything promised.
-    let refused = bench.store.put_link(bench.link(2), None).await;
-    assert!(matches!(refused, Err(StoreError::Away(_))), "{refused:?}");
 }
 
 #[tokio::test]
