@@ -100,6 +100,7 @@ impl Housekeeping {
             let due = swept.is_none_or(|swept| now.since(swept) >= SWEEP);
             if due && !away && sweeping.as_ref().is_none_or(JoinHandle::is_finished) {
                 swept = Some(now);
+                self.standing.sweep(now);
                 // Beside the looks: with many records it may take longer than a revocation may.
                 sweeping = Some(tokio::spawn(sweep(self.store.clone())));
             }

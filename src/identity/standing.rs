@@ -197,6 +197,11 @@ impl Standing {
         *unsaid = Unsaid { revoked: [revoked, meanwhile].concat(), generations, epochs };
     }
 
+    /// Forgets revoked sessions past their absolute end. Changes no verdict.
+    pub fn sweep(&self, now: Timestamp) {
+        self.take_revoked(Vec::new(), now);
+    }
+
     /// The state is current as of `now`: a poll found no change.
     pub fn confirm(&self, now: Timestamp) {
         // What was never loaded cannot be current.

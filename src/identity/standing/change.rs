@@ -150,6 +150,18 @@ mod tests {
     }
 
     #[test]
+    fn who_is_only_ever_told_of_changes_forgets_what_is_over_all_the_same() {
+        let standing = loaded();
+        standing.change(ended(&[(id(1), at(100)), (id(2), at(200))]), at(2));
+        let before = standing.generation();
+        standing.sweep(at(100));
+        assert!(standing.is_revoked(&id(1)), "not before its end has passed");
+        standing.sweep(at(101));
+        assert!(!standing.is_revoked(&id(1)) && standing.is_revoked(&id(2)));
+        assert_eq!(standing.generation(), before, "nobody is judged anew for it");
+    }
+
+    #[test]
     fn a_person_is_taken_in_alone_and_nobodys_generation_ever_falls() {
         let standing = loaded();
         standing.change(person(2, true), at(2));

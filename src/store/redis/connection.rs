@@ -91,6 +91,8 @@ pub(super) struct Connection {
     pub(super) slots: RwLock<Option<Arc<SlotMap>>>,
     /// One learns the map or the master, the others wait for it.
     pub(super) learning: tokio::sync::Mutex<()>,
+    /// Why that one has not learned it yet.
+    pub(super) unlearned: Trouble,
     /// Another node is asked first each time: one that is cut off may believe an old map.
     pub(super) asked: AtomicUsize,
 }
@@ -140,16 +142,13 @@ impl Connection {
             master: Mutex::default(),
             slots: RwLock::default(),
             learning: tokio::sync::Mutex::default(),
+            unlearned: Trouble::default(),
             asked: AtomicUsize::default(),
         }
     }
 
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
-    }
-
-    pub(super) const fn is_cluster(&self) -> bool {
-        matches!(self.topology, Topology::Cluster(_))
     }
 
     pub(super) fn entry(&self) -> &Entry {

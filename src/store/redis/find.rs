@@ -20,24 +20,48 @@ use crate::store::StoreError;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 impl Connection {
+    /// Who holds a key. One looks for it, the others wait for that one, and are told the same.
     pub(super) async fn server_of(
         &self,
         key: &str,
         deadline: Instant,
         trouble: &Trouble,
     ) -> Result<Shared, Failure> {
+        if let Some(server) = self.known_server(key) {
+            return Ok(server);
+        }
+        let turn = timeout_at(deadline.into(), self.learning.lock()).await;
+        trouble.is_that_of(&self.unlearned);
+        let Ok(_turn) = turn else { return Err(Failure::Late) };
+        if let Some(server) = self.known_server(key) {
+            return Ok(server);
+        }
+        let learned = self.learn(key, deadline, trouble).await;
+        match &learned {
+            Ok(_) => self.unlearned.is_over(),
+            Err(Failure::Broken(why) | Failure::Refused(why)) => self.unlearned.is(why.clone()),
+            Err(Failure::Late) => {}
+        }
+        learned
+    }
+
+    fn known_server(&self, key: &str) -> Option<Shared> {
+        match &self.topology {
+            Topology::Single(place) => Some(self.server(place)),
+            Topology::Sentinel { .. } => self.known_master().map(|master| self.server(&master.place)),
+            Topology::Cluster(_) => self.slots()?.place(slot(key.as_bytes())).map(|place| self.server(place)),
+        }
+    }
+
+    async fn learn(&self, key: &str, deadline: Instant, trouble: &Trouble) -> Result<Shared, Failure> {
         match &self.topology {
             Topology::Single(place) => Ok(self.server(place)),
             Topology::Sentinel { sentinels, name } => {
-                Ok(self.server(&self.master_now(sentinels, name, deadline).await?))
+                Ok(self.server(&self.find_master(sentinels, name, deadline).await?))
             }
             Topology::Cluster(seeds) => {
-                let slot = slot(key.as_bytes());
-                if let Some(place) = self.slots().and_then(|slots| slots.place(slot).cloned()) {
-                    return Ok(self.server(&place));
-                }
                 let slots = self.learn_slots(seeds, deadline, trouble).await?;
-                if let Some(place) = slots.place(slot) {
+                if let Some(place) = slots.place(slot(key.as_bytes())) {
                     return Ok(self.server(place));
                 }
                 // Who was asked may be behind the others.
@@ -79,12 +103,6 @@ impl Connection {
         deadline: Instant,
         trouble: &Trouble,
     ) -> Result<Arc<SlotMap>, Failure> {
-        let Ok(_turn) = timeout_at(deadline.into(), self.learning.lock()).await else {
-            return Err(Failure::Late);
-        };
-        if let Some(slots) = self.slots() {
-            return Ok(slots);
-        }
         let mut question = Pipeline::new();
         question.cmd("CLUSTER").arg("SLOTS");
         let known: Vec<Place> =

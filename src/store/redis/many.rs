@@ -26,7 +26,7 @@ impl Sure {
 }
 
 /// An answer, and whether replicas have confirmed it.
-type Outcome = Result<(Value, bool), StoreError>;
+pub(super) type Outcome = Result<(Value, bool), StoreError>;
 
 /// What one server is asked, and the places of the questions among all.
 type Group = (Place, Vec<usize>);
@@ -78,33 +78,40 @@ impl Redis {
         outcomes
     }
 
-    /// Together, where all go to one server. Where their keys part meanwhile, or one of them is refused: one after the
-    /// other.
+    /// Together, for all go to one server; what was not done there, because its key has moved, one after the other. What
+    /// was done is not said again.
     async fn run_group_surely(&self, lane: Lane, asks: &[Ask]) -> Result<Vec<Outcome>, StoreError> {
-        let Some(first) = asks.first() else { return Ok(Vec::new()) };
-        if asks.len() > 1 {
-            let calls = asks.iter().flat_map(|ask| ask.calls.iter().cloned()).collect();
-            let together = Ask { key: first.key.clone(), calls };
-            match self.connection.ask_surely(lane, &together).await {
-                Ok((answers, sure)) if answers.len() == asks.len() => {
-                    return Ok(answers.into_iter().map(|answer| Ok((answer, sure))).collect());
-                }
-                Err(error @ StoreError::Away(_)) if !self.connection.is_cluster() => return Err(error),
-                Ok(_) | Err(_) => {}
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; asks.len()];
+        // By their names, and then in full what the server does not know by its name.
+        for in_full in [false, true] {
+            let open: Vec<(&Ask, &mut Option<Outcome>)> =
+                asks.iter().zip(&mut outcomes).filter(|(_, outcome)| outcome.is_none()).collect();
+            if open.len() < 2 {
+                break;
+            }
+            let some: Vec<&Ask> = open.iter().map(|(ask, _)| *ask).collect();
+            let answers = self.connection.ask_together(lane, &some, in_full).await?;
+            for ((_, outcome), answer) in open.into_iter().zip(answers) {
+                *outcome = answer;
             }
         }
-        let mut outcomes = Vec::with_capacity(asks.len());
-        for ask in asks {
-            let away = outcomes.last().filter(|last| matches!(last, Err(StoreError::Away(_)))).cloned();
-            let outcome = if let Some(away) = away {
-                away
-            } else {
-                let outcome = self.connection.ask_surely(lane, ask).await;
-                outcome.map(|(mut answers, sure)| (answers.pop().unwrap_or_default(), sure))
+        let mut all: Vec<Outcome> = Vec::with_capacity(asks.len());
+        let mut away = None;
+        for (ask, outcome) in asks.iter().zip(outcomes) {
+            let outcome = match (outcome, &away) {
+                (Some(outcome), _) => outcome,
+                (None, Some(away)) => Err(StoreError::clone(away)),
+                (None, None) => {
+                    let outcome = self.connection.ask_surely(lane, ask).await;
+                    outcome.map(|(mut answers, sure)| (answers.pop().unwrap_or_default(), sure))
+                }
             };
-            outcomes.push(outcome);
+            if let Err(error @ StoreError::Away(_)) = &outcome {
+                away.get_or_insert_with(|| error.clone());
+            }
+            all.push(outcome);
         }
-        Ok(outcomes)
+        Ok(all)
     }
 
     /// Which go to the same server; where none can be found at the moment, the outcomes say why.

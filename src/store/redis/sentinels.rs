@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use ::redis::{Pipeline, Value};
 use tokio::task::JoinSet;
-use tokio::time::timeout_at;
 
 use super::address::{Place, Topology};
 use super::connection::Connection;
@@ -26,22 +25,13 @@ pub(super) struct Master {
 }
 
 impl Connection {
-    /// The master as it is known, or as the sentinels name it now.
-    pub(super) async fn master_now(
+    /// Whom the sentinels name, if it is a master.
+    pub(super) async fn find_master(
         &self,
         sentinels: &[Place],
         name: &str,
         deadline: Instant,
     ) -> Result<Place, Failure> {
-        if let Some(known) = self.known_master() {
-            return Ok(known.place);
-        }
-        let Ok(_turn) = timeout_at(deadline.into(), self.learning.lock()).await else {
-            return Err(Failure::Late);
-        };
-        if let Some(known) = self.known_master() {
-            return Ok(known.place);
-        }
         let named = Instant::now();
         let place = self.majority(sentinels, name, deadline).await?;
         let until = deadline.min(Instant::now() + self.patience());
@@ -85,7 +75,7 @@ impl Connection {
         named.map(drop).map_err(|failure| Trouble::default().told(failure, self.timeout))
     }
 
-    fn known_master(&self) -> Option<Master> {
+    pub(super) fn known_master(&self) -> Option<Master> {
         self.master.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

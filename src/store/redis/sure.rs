@@ -8,6 +8,7 @@ use tokio::time::{sleep, timeout_at};
 
 use super::address::Topology;
 use super::connection::{Ask, Connection, Next, PAUSE, Turn, add};
+use super::many::Outcome;
 use super::server::{Lane, Shared};
 use super::trouble::{Failure, Trouble};
 use crate::store::Replicas;
@@ -95,6 +96,40 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Asks things that have one answer each of the server that holds the first of them, all at once. `None`: this was not
+    /// done there, or nobody knows: it is to be asked alone.
+    pub(super) async fn ask_together(
+        &self,
+        lane: Lane,
+        asks: &[&Ask],
+        in_full: bool,
+    ) -> Result<Vec<Option<Outcome>>, StoreError> {
+        let Some(first) = asks.first() else { return Ok(Vec::new()) };
+        let (deadline, trouble) = (Instant::now() + self.timeout, Trouble::default());
+        let calls = asks.iter().flat_map(|ask| ask.calls.iter().cloned()).collect();
+        let (together, turn) = (Ask { key: first.key.clone(), calls }, Turn { in_full, to: None });
+        let attempt = async {
+            let server = self.server_of(&together.key, deadline, &trouble).await?;
+            let sent = self.send_surely(&server, lane, &together, &turn, deadline).await;
+            if sent.is_err() {
+                self.lost(&server);
+            }
+            sent.map(|(values, sure)| (server, values, sure))
+        };
+        let (server, values, sure) = match timeout_at(deadline.into(), Box::pin(attempt)).await {
+            Ok(Ok(sent)) => sent,
+            Ok(Err(Failure::Broken(_))) => return Ok(vec![None; asks.len()]),
+            Ok(Err(failure)) => return Err(trouble.told(failure, self.timeout)),
+            Err(_) => return Err(trouble.late(self.timeout)),
+        };
+        let judged = |value: Value| match self.next(std::slice::from_ref(&value), &server.place, &trouble) {
+            Ok(Next::Done) => Some(Ok((value, sure))),
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        };
+        Ok(values.into_iter().map(judged).collect())
     }
 
     /// The commands, then `WAIT` behind them on the same connection, where anybody has to confirm.

@@ -53,6 +53,18 @@ impl Trouble {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
     }
 
+    /// What went wrong for somebody else, who looks for the same.
+    pub(super) fn is_that_of(&self, other: &Self) {
+        let known = other.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(why) = known {
+            self.is(why);
+        }
+    }
+
+    pub(super) fn is_over(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// What is told of a failure that ends everything.
     pub(super) fn told(&self, failure: Failure, timeout: Duration) -> StoreError {
         match failure {

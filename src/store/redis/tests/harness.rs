@@ -204,9 +204,13 @@ pub(super) fn free_port() -> u16 {
     ports.flatten().next().unwrap()
 }
 
-/// Whether a replica hears its master, and the master it.
+/// Whether a replica hears its master, and the master it. One that has never confirmed anything may be online, and be
+/// asked for nothing yet: it is pinged soon.
 pub(super) fn is_followed(master: u16, replica: u16) -> bool {
-    cli(master, &["info", "replication"]).contains("state=online")
+    cli(master, &["config", "set", "repl-ping-replica-period", "1"]);
+    let of = cli(master, &["info", "replication"]);
+    of.contains("state=online")
+        && !of.contains(",offset=0,")
         && cli(replica, &["info", "replication"]).contains("master_link_status:up")
 }
 

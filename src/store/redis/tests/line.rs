@@ -46,6 +46,8 @@ impl Line {
                 if ends.load(Ordering::SeqCst) {
                     return;
                 }
+                // Whoever comes while the ear is at work waits for it.
+                drop(ear.lock().unwrap());
                 if let (Ok(here), Ok(there)) = (here, connect()) {
                     join(here, there, &ear);
                 }

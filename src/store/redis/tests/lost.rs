@@ -88,13 +88,11 @@ async fn behind_sentinels_a_master_without_replicas_lets_nobody_in_unless_that_w
         cli(port, &["info", "replication"]).contains("connected_slaves:0")
     });
     let of = RedisSettings { timeout: Duration::from_secs(2), ..settings(&guarded.url()) };
-    let careful = bench(of.clone());
-    let told = bench(RedisSettings { replicas: Replicas::AtLeast(0), ..of });
-    for number in 1..=2 {
-        told.store.put_link(told.link(number), None).await.unwrap();
-    }
+    let (careful, told) = (bench(of.clone()), bench(RedisSettings { replicas: Replicas::AtLeast(0), ..of }));
+    told.store.put_link(told.link(1), None).await.unwrap();
     let refused = careful.store.redeem([1; 32], careful.redeemer(1)).await;
     assert!(matches!(&refused, Err(StoreError::Away(why)) if why.contains("replica")), "{refused:?}");
+    told.store.put_link(told.link(2), None).await.unwrap();
     let redeemed = told.store.redeem([2; 32], told.redeemer(2)).await.unwrap();
     assert!(matches!(redeemed, Redeemed::Redeemed(_)));
 }
@@ -151,6 +149,19 @@ async fn when_time_is_up_it_is_said_who_answered_what_last() {
         let (said, _) = said(of).await;
         assert!(said.contains("no answer within 400ms"), "{said}");
         assert!(said.contains(&format!("127.0.0.1:{port}")) && said.contains("refused"), "{said}");
+    }
+    // Whoever waits for another who is asking as well.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let url = format!("redis+sentinel://127.0.0.1:{port}/main");
+    let many = bench(RedisSettings { timeout: Duration::from_millis(900), ..settings(&url) });
+    let asked = (0..8).map(|_| {
+        let store = many.store.clone();
+        tokio::spawn(async move { store.version().await.unwrap_err().to_string() })
+    });
+    for asked in asked.collect::<Vec<_>>() {
+        let said = asked.await.unwrap();
+        assert!(said.contains(&format!("the sentinel at 127.0.0.1:{port} does not answer")), "{said}");
     }
     let server = Server::on_port(&[]);
     let url = format!("redis+cluster://127.0.0.1:{}", server.port);

@@ -77,8 +77,8 @@ async fn where_no_replica_is_wanted_but_one_is_demanded_nobody_is_let_in() {
 async fn where_nobody_is_there_to_confirm_a_link_is_not_spent_and_lets_in_once_somebody_is() {
     let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
     let of = settings(&format!("redis://127.0.0.1:{}", master.port));
-    let content = Bench::of(Settings::Redis(of.clone()), ());
-    content.store.put_link(content.link(1), None).await.unwrap();
+    let easy = Bench::of(Settings::Redis(of.clone()), ());
+    easy.store.put_link(easy.link(1), None).await.unwrap();
     let bench = Bench::of(Settings::Redis(RedisSettings { replicas: Replicas::AtLeast(1), ..of }), ());
     for _ in 0..2 {
         let refused = bench.store.redeem([1; 32], bench.redeemer(1)).await;
