@@ -10,7 +10,7 @@ use super::certificates::Certificates;
 use super::harness::{Cluster, Entrance, Guarded, PASSWORD, Server, cli, is_followed, settings, wait_for};
 use crate::secret::Secret;
 use crate::store::contract::{self, Bench, every_case};
-use crate::store::{LinkFilter, NewLink, Redeemed, RedisSettings, Replicas, Settings, StoreError};
+use crate::store::{LinkFilter, NewLink, Redeemed, RedisSettings, Settings, StoreError};
 
 type Case = (&'static str, fn(Bench) -> Pin<Box<dyn Future<Output = ()> + Send>>);
 
@@ -279,22 +279,6 @@ async fn slots_move_while_links_are_redeemed_and_each_is_redeemed_once() {
     assert!(sent_on.iter().any(|stats| stats.contains("_MOVED")), "nothing met the move: {sent_on:?}");
     let listed = bench.store.list_links(LinkFilter::default()).await.unwrap().len();
     assert_eq!(listed, usize::from(number.max(1000)));
-}
-
-#[tokio::test]
-async fn where_no_replica_is_wanted_but_one_is_demanded_nobody_is_let_in() {
-    let server = Server::start();
-    let url = format!("redis+unix://{}", server.socket().display());
-    let of = RedisSettings {
-        replicas: Replicas::AtLeast(1),
-        timeout: Duration::from_millis(400),
-        ..settings(&url)
-    };
-    let (demanding, easy) = (bench(of.clone()), bench(RedisSettings { replicas: Replicas::Auto, ..of }));
-    easy.store.put_link(easy.link(1), None).await.unwrap();
-    let refused = demanding.store.redeem([1; 32], demanding.redeemer(1)).await;
-    assert!(matches!(refused, Err(StoreError::Away(_))), "{refused:?}");
-    assert!(matches!(demanding.store.put_link(easy.link(2), None).await, Err(StoreError::Away(_))));
 }
 
 #[tokio::test]
