@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::harness::{Cluster, Guarded, Server, cli, is_followed, settings, wait_for};
 use crate::secret::Secret;
 use crate::store::contract::{self, Bench, every_case};
-use crate::store::{LinkFilter, NewLink, Redeemed, RedisSettings, Replicas, Settings, StoreError};
+use crate::store::{LinkFilter, NewLink, Redeemed, RedisSettings, Settings, StoreError};
 
 type Case = (&'static str, fn(Bench) -> Pin<Box<dyn Future<Output = ()> + Send>>);
 
@@ -308,22 +308,6 @@ async fn a_redemption_that_no_replica_confirms_lets_nobody_in_and_a_revocation_i
     let there = replica.port;
     let known = move || cli(there, &["zcard", "linkgate:{standing}:revoked"]).trim() == "1";
     tokio::task::spawn_blocking(move || wait_for("the replica to have it", known)).await.unwrap();
-}
-
-#[tokio::test]
-async fn where_no_replica_is_wanted_but_one_is_demanded_nobody_is_let_in() {
-    let server = Server::start();
-    let url = format!("redis+unix://{}", server.socket().display());
-    let of = RedisSettings {
-        replicas: Replicas::AtLeast(1),
-        timeout: Duration::from_millis(400),
-        ..settings(&url)
-    };
-    let (demanding, easy) = (bench(of.clone()), bench(RedisSettings { replicas: Replicas::Auto, ..of }));
-    easy.store.put_link(easy.link(1), None).await.unwrap();
-    let refused = demanding.store.redeem([1; 32], demanding.redeemer(1)).await;
-    assert!(matches!(refused, Err(StoreError::Away(_))), "{refused:?}");
-    assert!(matches!(demanding.store.put_link(easy.link(2), None).await, Err(StoreError::Away(_))));
 }
 
 /// What docs/redis.md says that a user needs.

@@ -56,6 +56,24 @@ async fn what_no_replica_confirms_waits_once_however_often_it_is_said_and_leaves
 }
 
 #[tokio::test]
+async fn where_no_replica_is_wanted_but_one_is_demanded_nobody_is_let_in() {
+    let server = Server::start();
+    let url = format!("redis+unix://{}", server.socket().display());
+    let of = RedisSettings {
+        replicas: Replicas::AtLeast(1),
+        timeout: Duration::from_millis(400),
+        ..settings(&url)
+    };
+    let content = Bench::of(Settings::Redis(settings(&url)), ());
+    content.store.put_link(content.link(1), None).await.unwrap();
+    let bench = Bench::of(Settings::Redis(of), ());
+    assert!(matches!(bench.store.redeem([1; 32], bench.redeemer(1)).await, Err(StoreError::Away(_))));
+    // Nor is anything promised.
+    let refused = bench.store.put_link(bench.link(2), None).await;
+    assert!(matches!(refused, Err(StoreError::Away(_))), "{refused:?}");
+}
+
+#[tokio::test]
 async fn where_nobody_is_there_to_confirm_a_link_is_not_spent_and_lets_in_once_somebody_is() {
     let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
     let of = settings(&format!("redis://127.0.0.1:{}", master.port));
