@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
 use crate::identity::SessionId;
 use crate::random::Random;
-use crate::store::{MadeBy, NewLetter, NewLink, Redeemer, Settings, Store};
+use crate::store::{Generations, MadeBy, NewLetter, NewLink, Redeemer, Settings, Store};
 
 /// Hands every case, as `room::case`, to a macro of the kind that is to be tried, behind its other arguments.
 macro_rules! every_case {
@@ -56,6 +56,7 @@ macro_rules! every_case {
             transfer::what_comes_out_of_a_store_goes_into_another_and_comes_out_the_same,
             transfer::a_store_that_was_lived_in_can_be_left,
             transfer::links_and_codes_that_moved_are_as_good_as_before_and_no_better,
+            transfer::what_a_store_refuses_it_refuses_after_an_import_as_well,
             transfer::an_import_is_all_or_nothing_and_never_mixes_two_stores,
         }
     };

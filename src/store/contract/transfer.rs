@@ -168,6 +168,18 @@ pub(in crate::store) async fn links_and_codes_that_moved_are_as_good_as_before_a
     assert_eq!(ended, [session_id(1)]);
 }
 
+pub(in crate::store) async fn what_a_store_refuses_it_refuses_after_an_import_as_well(bench: Bench) {
+    let old = plain();
+    lived_in(&old).await;
+    let until = bench.in_minutes(90);
+    assert!(bench.store.refuse_session(session_id(88), until).await.unwrap());
+    into(&bench.store, out(&old.store).await, true).await.unwrap();
+    let mut revoked = bench.store.snapshot().await.unwrap().revoked;
+    revoked.sort();
+    let ended = [(2, bench.redeemer(2).ends_at), (77, bench.in_minutes(60)), (88, until)];
+    assert_eq!(revoked, ended.map(|(number, until)| (session_id(number), until)));
+}
+
 pub(in crate::store) async fn an_import_is_all_or_nothing_and_never_mixes_two_stores(bench: Bench) {
     let old = plain();
     lived_in(&old).await;
