@@ -6,7 +6,7 @@
 //! | key, after the prefix | what | ends |
 //! |---|---|---|
 //! | `{l:<token hash>}` | HASH: a link, and its letter in fields that begin with `letter.` | seven days after the link |
-//! | `{n:<link id>}`, `{m:<letter id>}` | the token hash, raw | with the link |
+//! | `{n:<link id>}`, `{m:<letter id>}` | the token hash, raw | soon after the link; without an end, four weeks after the last sweep that saw it |
 //! | `{s:<session id>}` | HASH: a session; with a field `link` it counts only if that link says so | absolute end |
 //! | `{e:<SHA-256 of the address>}:links`, `:sessions` | ZSET of raw token hashes, session ids | by itself |
 //! | `{b:<nonce hash>}:links` | ZSET of raw token hashes: what this browser asked for | by itself |
