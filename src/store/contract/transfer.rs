@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use super::{Bench, alice, bob, session_id};
 use crate::identity::Profile;
-use crate::store::transfer::{Census, Delivery, Moved, Reading, last_line, line};
+use crate::store::transfer::{Census, Delivery, Header, Moved, Reading, last_line, line};
 use crate::store::{
     AuditEvent, AuditFilter, CodeRedeemed, LinkFilter, NewLink, Redeemed, SessionFilter, Settings, Store,
     StoreError, Which,
@@ -113,8 +113,8 @@ pub(in crate::store) async fn what_comes_out_of_a_store_goes_into_another_and_co
     let moved = out(&old.store).await;
     // Through the file's form and back, as the command line does it.
     let mut reading = Reading::default();
-    let header = br#"{"linkgate":"store","format":1,"made_at":0,"secrets":[]}"#;
-    assert_eq!(reading.line(header).unwrap(), None);
+    let header = line(&Header::new(bench.clock.now(), Vec::new())).unwrap();
+    assert_eq!(reading.line(header.trim_ascii_end()).unwrap(), None);
     let mut read = Vec::new();
     let mut census = Census::default();
     for record in &moved {
