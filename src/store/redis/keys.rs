@@ -22,6 +22,7 @@
 //! | `{standing}:import`, `:import.people` …, `{audit}:import` | an import that is under way, and what it has laid ready | with its end |
 //! | `{standing}:swept` | that somebody has swept, or does | an hour |
 //! | `{standing}:epochs`, `:fence`, `:version` | LIST newest first; two counters | never |
+//! | `{standing}:pulse` | a moment, written where nothing else is, so that replicas confirm anew | never |
 //! | `{standing}:version:notes` | ZSET of the last thousand changes, by version | change by change |
 //!
 //! An index is written before the record that it points to, so that a record is always found; an entry without a record
