@@ -186,6 +186,10 @@ impl Standing {
         for person in &snapshot.people {
             numbers.insert((&person.site, &person.email), person.generation);
         }
+        let epochs = united.iter().filter(|epoch| !snapshot.epochs.contains(epoch)).cloned().collect();
+        let named: HashSet<SessionId> = revoked.iter().map(|(id, _)| *id).collect();
+        // Before the people are looked at: who is raised meanwhile is noted after this.
+        let mut unsaid = lock(&self.unsaid);
         let mut generations = Vec::new();
         for (site, people) in read(&self.people).iter() {
             for (email, person) in people {
@@ -194,21 +198,9 @@ impl Standing {
                 }
             }
         }
-        let epochs = united.iter().filter(|epoch| !snapshot.epochs.contains(epoch)).cloned().collect();
-        let named: HashSet<SessionId> = revoked.iter().map(|(id, _)| *id).collect();
-        let mut unsaid = lock(&self.unsaid);
         // What ended here while we compared is in neither list as yet.
         let news = |entry: &(SessionId, Timestamp)| lacks(entry) && !named.contains(&entry.0);
         let meanwhile: Vec<_> = unsaid.revoked.drain(..).filter(news).collect();
-        for (site, email, number) in std::mem::take(&mut unsaid.generations) {
-            let stored = numbers.get(&(site.as_str(), &email)).copied().unwrap_or_default();
-            let newer = |(of, who, known): &(String, EmailAddress, u64)| {
-                *of == site && *who == email && *known >= number
-            };
-            if number > stored && !generations.iter().any(newer) {
-                generations.push((site, email, number));
-            }
-        }
         *unsaid = Unsaid { revoked: [revoked, meanwhile].concat(), generations, epochs };
     }
 
@@ -245,14 +237,15 @@ impl Standing {
 
     /// `to`: from the number that is known to what the store is known to have, and what counts from now on.
     fn raise(&self, site: &str, email: &EmailAddress, to: impl FnOnce(u64) -> (u64, u64)) {
-        let (stored, raised) = {
+        {
+            let mut unsaid = lock(&self.unsaid);
             let mut people = write(&self.people);
             let person = people.entry(site.to_owned()).or_default().entry(email.clone()).or_default();
             let (stored, raised) = to(person.generation);
             person.generation = raised;
-            (stored, raised)
-        };
-        note(&mut lock(&self.unsaid).generations, site.to_owned(), email.clone(), stored, raised);
+            drop(people);
+            note(&mut unsaid.generations, site.to_owned(), email.clone(), stored, raised);
+        }
         self.bump();
     }
 
