@@ -21,6 +21,9 @@ use crate::store::StoreError;
 
 /// How often the store is asked whether another process changed it. A revocation counts within one second.
 const POLL: Duration = Duration::from_millis(250);
+/// So many ended sessions the store is told of between two looks. Where it lost a million, it has them all a minute or two
+/// later, and nobody's news waits for that.
+const TOLD_AT_ONCE: usize = 5_000;
 /// How often what has ended is removed.
 const SWEEP: Duration = Duration::from_hours(1);
 
@@ -131,9 +134,9 @@ impl Housekeeping {
         Ok(version)
     }
 
-    /// What ended here has ended, whatever the store remembers: it is told until it has it.
+    /// What ended here has ended, whatever the store remembers: it is told until it has it, a part with each look.
     async fn unite(&self) {
-        let unsaid = self.standing.unsaid();
+        let unsaid = self.standing.unsaid(TOLD_AT_ONCE);
         if unsaid.is_empty() {
             return;
         }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use std::time::Duration;
 
 pub use self::change::Change;
+use self::change::note;
 use super::EmailAddress;
 use super::KeyEpoch;
 use super::Profile;
@@ -152,10 +153,15 @@ impl Standing {
         united
     }
 
-    /// What the store is to be told (again).
+    /// What the store is to be told (again); of the sessions so many at most.
     #[must_use]
-    pub fn unsaid(&self) -> Unsaid {
-        lock(&self.unsaid).clone()
+    pub fn unsaid(&self, most: usize) -> Unsaid {
+        let unsaid = lock(&self.unsaid);
+        Unsaid {
+            revoked: unsaid.revoked.iter().take(most).copied().collect(),
+            generations: unsaid.generations.clone(),
+            epochs: unsaid.epochs.clone(),
+        }
     }
 
     /// The store has taken this.
@@ -180,6 +186,10 @@ impl Standing {
         for person in &snapshot.people {
             numbers.insert((&person.site, &person.email), person.generation);
         }
+        let epochs = united.iter().filter(|epoch| !snapshot.epochs.contains(epoch)).cloned().collect();
+        let named: HashSet<SessionId> = revoked.iter().map(|(id, _)| *id).collect();
+        // Before the people are looked at: who is raised meanwhile is noted after this.
+        let mut unsaid = lock(&self.unsaid);
         let mut generations = Vec::new();
         for (site, people) in read(&self.people).iter() {
             for (email, person) in people {
@@ -188,9 +198,6 @@ impl Standing {
                 }
             }
         }
-        let epochs = united.iter().filter(|epoch| !snapshot.epochs.contains(epoch)).cloned().collect();
-        let named: HashSet<SessionId> = revoked.iter().map(|(id, _)| *id).collect();
-        let mut unsaid = lock(&self.unsaid);
         // What ended here while we compared is in neither list as yet.
         let news = |entry: &(SessionId, Timestamp)| lacks(entry) && !named.contains(&entry.0);
         let meanwhile: Vec<_> = unsaid.revoked.drain(..).filter(news).collect();
@@ -217,12 +224,27 @@ impl Standing {
         self.bump();
     }
 
-    /// Ends a person's sessions below `generation` here and now. A lower number than is known changes nothing.
+    /// Ends a person's sessions here and now, before the store is asked to: it is told of it in any case.
+    pub fn raise_generation(&self, site: &str, email: &EmailAddress) {
+        self.raise(site, email, |known| (0, known.saturating_add(1)));
+    }
+
+    /// The store says this number: ends a person's sessions below it here and now. A lower one than is known changes
+    /// nothing here, and the store is told of it.
     pub fn set_generation(&self, site: &str, email: &EmailAddress, generation: u64) {
+        self.raise(site, email, |known| (generation, known.max(generation)));
+    }
+
+    /// `to`: from the number that is known to what the store is known to have, and what counts from now on.
+    fn raise(&self, site: &str, email: &EmailAddress, to: impl FnOnce(u64) -> (u64, u64)) {
         {
+            let mut unsaid = lock(&self.unsaid);
             let mut people = write(&self.people);
             let person = people.entry(site.to_owned()).or_default().entry(email.clone()).or_default();
-            person.generation = person.generation.max(generation);
+            let (stored, raised) = to(person.generation);
+            person.generation = raised;
+            drop(people);
+            note(&mut unsaid.generations, site.to_owned(), email.clone(), stored, raised);
         }
         self.bump();
     }
@@ -427,20 +449,61 @@ mod tests {
     fn what_the_store_lost_is_known_and_forgotten_once_it_was_said() {
         let standing = Standing::new();
         standing.apply(snapshot(vec![person(2, true)], vec![(id(1), at(100)), (id(2), at(5))]), at(1));
-        assert!(standing.unsaid().is_empty());
+        assert!(standing.unsaid(99).is_empty());
         standing.revoke(id(3), at(100));
         standing.revoke(id(1), at(100));
-        assert_eq!(standing.unsaid().revoked, [(id(3), at(100))]);
+        assert_eq!(standing.unsaid(99).revoked, [(id(3), at(100))]);
         // The store was emptied, or an old backup came back.
         standing.apply(snapshot(vec![person(1, true)], Vec::new()), at(6));
-        let mut unsaid = standing.unsaid();
+        let mut unsaid = standing.unsaid(99);
         unsaid.revoked.sort_by_key(|(id, _)| *id.bytes());
         assert_eq!(unsaid.revoked, [(id(1), at(100)), (id(3), at(100))]);
         assert_eq!(unsaid.generations, [("wiki".to_owned(), alice(), 2)]);
         standing.said(&unsaid);
-        assert!(standing.unsaid().is_empty());
+        assert!(standing.unsaid(99).is_empty());
         standing.apply(snapshot(vec![person(2, true)], vec![(id(1), at(100)), (id(3), at(100))]), at(7));
-        assert!(standing.unsaid().is_empty());
+        assert!(standing.unsaid(99).is_empty());
+    }
+
+    #[test]
+    fn who_signs_out_everywhere_is_out_here_at_once_and_the_store_is_told_until_it_says_so() {
+        let standing = Standing::new();
+        standing.apply(snapshot(vec![person(2, true)], Vec::new()), at(1));
+        let before = standing.generation();
+        standing.raise_generation("wiki", &alice());
+        assert_eq!(standing.person_generation("wiki", &alice()), 3);
+        assert!(standing.generation() > before);
+        let lacks = [("wiki".to_owned(), alice(), 3)];
+        assert_eq!(standing.unsaid(99).generations, lacks);
+        // The store did not take it, and says what it knows.
+        standing.apply(snapshot(vec![person(2, true)], Vec::new()), at(2));
+        assert_eq!(standing.unsaid(99).generations, lacks, "noted once");
+        standing.set_generation("wiki", &alice(), 3);
+        assert!(standing.unsaid(99).is_empty());
+        // The store is behind in whatever way: what counts is the higher number.
+        standing.set_generation("wiki", &alice(), 1);
+        assert_eq!(standing.person_generation("wiki", &alice()), 3);
+        assert_eq!(standing.unsaid(99).generations, lacks);
+    }
+
+    #[test]
+    fn the_store_is_told_of_many_sessions_part_by_part() {
+        let standing = Standing::new();
+        standing.apply(snapshot(Vec::new(), (1..=5).map(|byte| (id(byte), at(100))).collect()), at(1));
+        standing.apply(snapshot(Vec::new(), Vec::new()), at(2));
+        let mut parts = Vec::new();
+        let mut told = Vec::new();
+        loop {
+            let part = standing.unsaid(2);
+            if part.is_empty() {
+                break;
+            }
+            parts.push(part.revoked.len());
+            told.extend(part.revoked.iter().map(|(id, _)| *id.bytes()));
+            standing.said(&part);
+        }
+        told.sort_unstable();
+        assert_eq!((parts, told), (vec![2, 2, 1], (1..=5).map(|byte| [byte; 16]).collect()));
     }
 
     #[test]
@@ -452,11 +515,11 @@ mod tests {
         standing.apply(with(vec![epoch("a", 1, None)]), at(4));
         let united = [epoch("b", 2, None), epoch("a", 1, Some(50))];
         assert_eq!(standing.keys_epochs(), united);
-        assert_eq!(standing.unsaid().epochs, united);
+        assert_eq!(standing.unsaid(99).epochs, united);
         // What has ended is of no use to anybody.
         standing.apply(with(vec![epoch("b", 2, None)]), at(50));
         assert_eq!(standing.keys_epochs(), [epoch("b", 2, None)]);
-        assert!(standing.unsaid().is_empty());
+        assert!(standing.unsaid(99).is_empty());
     }
 
     #[test]

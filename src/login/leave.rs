@@ -106,6 +106,8 @@ async fn end_this(call: &Call, session: &Current) -> Result<(), StoreError> {
 async fn end_all(call: &Call, session: &Current) -> Result<(), StoreError> {
     let parts = &call.login.parts;
     let Ok(email) = EmailAddress::parse(&session.claims.sub) else { return Ok(()) };
+    // Here first, as with the one session: what the store does not hear now it is told when it answers again.
+    parts.standing.raise_generation(call.site(), &email);
     end_this(call, session).await?;
     let generation = parts.store.raise_generation(call.site(), &email).await?;
     parts.standing.set_generation(call.site(), &email, generation);

@@ -1,6 +1,8 @@
 //! The one place where a link or a code becomes a session. Never spends a link of somebody whom no rule lets in now;
 //! ends the session that this browser had.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
@@ -16,6 +18,7 @@ use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
 use crate::identity::SessionId;
 use crate::store::CodeRedeemed;
+use crate::store::Generations;
 use crate::store::LinkRecord;
 use crate::store::Redeemed;
 use crate::store::Redeemer;
@@ -39,11 +42,17 @@ struct Granted {
     email: String,
 }
 
-/// The session as the store was told. The generation was read before: signing out everywhere meanwhile ends it.
+/// The session as the store was told.
 struct Begun {
     id: SessionId,
     ends_at: Timestamp,
-    generation: u64,
+    generations: Generations,
+}
+
+impl Begun {
+    fn of(by: &Redeemer) -> Self {
+        Self { id: by.session, ends_at: by.ends_at, generations: by.generations.clone() }
+    }
 }
 
 /// What became of a try that did not let in.
@@ -67,7 +76,7 @@ pub(super) async fn link(
         return Err(not_allowed(call, record));
     }
     let by = redeemer(call, &record.email, &entry);
-    let begun = Begun { id: by.session, ends_at: by.ends_at, generation: by.generation };
+    let begun = Begun::of(&by);
     match call.login.parts.store.redeem(record.token_hash, by).await? {
         Redeemed::Redeemed(record) => welcome(call, &record, begun, entry).await.map(Ok),
         Redeemed::Used(record) | Redeemed::Expired(record) | Redeemed::Revoked(record) => {
@@ -77,7 +86,8 @@ pub(super) async fn link(
     }
 }
 
-/// Redeems a code by its tag. `email` is what the browser waits for; the record that is found decides.
+/// Redeems a code by its tag. `email` is what the browser waits for; the record that is found decides: the code may be of
+/// an earlier letter to another address, asked for in this same browser.
 pub(super) async fn code(
     call: &Call,
     nonce: &Nonce,
@@ -87,14 +97,10 @@ pub(super) async fn code(
     to: impl FnOnce(&LinkRecord) -> String,
 ) -> Result<Result<Response, Missed>, Problem> {
     let by = redeemer(call, email, &entry);
-    let mut begun = Begun { id: by.session, ends_at: by.ends_at, generation: by.generation };
+    let begun = Begun::of(&by);
     match call.login.parts.store.redeem_code(call.site(), nonce.hash(), tag, by).await? {
         CodeRedeemed::Redeemed(record) => {
             entry.to = to(&record);
-            if record.email != *email {
-                // The code of an earlier letter to another address, asked for in this same browser.
-                begun.generation = call.login.parts.standing.person_generation(call.site(), &record.email);
-            }
             welcome(call, &record, begun, entry).await.map(Ok)
         }
         CodeRedeemed::Wrong { .. } => {
@@ -121,13 +127,14 @@ pub(super) async fn resume(call: &Call, record: &LinkRecord, to: &str) -> Result
     let Some(found) = parts.store.resume(record.token_hash, id).await? else { return Ok(None) };
     let live = found.revoked_at.is_none() && call.now < found.ends_at && call.now < found.idle_until;
     let own = found.site == call.site() && found.email == record.email;
-    if !live || !own || parts.standing.is_revoked(&id) || call.admitted(&found.email).is_none() {
+    let ended = found.generation < parts.standing.person_generation(call.site(), &found.email);
+    if !live || !own || ended || parts.standing.is_revoked(&id) || call.admitted(&found.email).is_none() {
         return Ok(None);
     }
     let term = session::Term {
         id,
         email: &found.email,
-        generation: parts.standing.person_generation(call.site(), &found.email),
+        generation: found.generation,
         began: found.created_at,
         ends_at: found.ends_at,
     };
@@ -144,9 +151,13 @@ fn redeemer(call: &Call, email: &EmailAddress, entry: &Entry) -> Redeemer {
     // A program keeps its token as it likes.
     let remember = entry.program || waiting.is_some_and(|waiting| waiting.remember);
     let ends_at = session::end(settings, call.now, remember || settings.remember != Remember::Ask);
+    let (standing, site) = (Arc::clone(&call.login.parts.standing), call.site().to_owned());
+    let generations = Generations::new(move |email| standing.person_generation(&site, email));
+    // Read before the store spends anything: signing out everywhere meanwhile ends what begins now.
+    let _ = generations.of(email);
     Redeemer {
         session: SessionId::new(&call.login.parts.random),
-        generation: call.login.parts.standing.person_generation(call.site(), email),
+        generations,
         ends_at,
         idle_until: (call.now + settings.idle).min(ends_at),
         device: device::name(&call.headers),
@@ -162,7 +173,8 @@ fn own_session(call: &Call) -> Option<SessionId> {
 /// The session is in the store: tell the browser.
 async fn welcome(call: &Call, record: &LinkRecord, begun: Begun, entry: Entry) -> Result<Response, Problem> {
     let parts = &call.login.parts;
-    let Begun { id, ends_at, generation } = begun;
+    let Begun { id, ends_at, generations } = begun;
+    let generation = generations.of(&record.email);
     if !entry.program
         && let Some(old) = call.session()
         && let Some(old_id) = own_session(call)

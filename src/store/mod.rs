@@ -15,6 +15,7 @@
 #[cfg(test)]
 mod contract;
 mod error;
+mod generations;
 mod http;
 mod limit;
 mod redis;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 
 pub use error::StoreError;
+pub use generations::Generations;
 pub use http::ServiceAddress;
 pub use redis::check_url as check_redis_url;
 pub use settings::{HttpSettings, RedisSettings, Replicas, Settings};

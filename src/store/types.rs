@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::generations::Generations;
 use crate::clock::Timestamp;
 use crate::identity::Change;
 use crate::identity::EmailAddress;
@@ -155,8 +156,8 @@ pub enum Which {
 pub struct Redeemer {
     /// The id of the new session.
     pub session: SessionId,
-    /// The person's generation, which the token will carry.
-    pub generation: u64,
+    /// The generation of whoever it turns out to be, which record and token carry.
+    pub generations: Generations,
     /// Absolute end.
     pub ends_at: Timestamp,
     /// First idle end.
@@ -224,6 +225,8 @@ pub struct SessionRecord {
     pub site: String,
     /// Whose it is.
     pub email: EmailAddress,
+    /// Theirs at sign-in; the token carries the same.
+    pub generation: u64,
     /// Sign-in.
     pub created_at: Timestamp,
     /// Last renewal.

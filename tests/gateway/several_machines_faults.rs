@@ -98,7 +98,10 @@ async fn the_table_holds(fault: Fault) {
     let several = &house.several;
     several.front.aim(0);
     let (alice, bob, carol) = (Browser::new(), Browser::new(), Browser::new());
-    several.sign_in(&alice, ALICE).await;
+    let (phone, tablet) = (Browser::new(), Browser::new());
+    for own in [&phone, &tablet, &alice] {
+        several.sign_in(own, ALICE).await;
+    }
     let fresh_link = several.ask(&bob, BOB).await;
     carol.visit(&several.url("/.linkgate/login")).await.expect(200);
     assert_eq!(several.status_at(1, &alice).await, 200);
@@ -139,11 +142,20 @@ async fn the_table_holds(fault: Fault) {
     let thief = Browser::new();
     thief.set_cookie("localhost", "linkgate", &before);
     assert_ne!(several.status_at(0, &thief).await, 200, "out at this machine");
+    assert_eq!(several.status_at(0, &tablet).await, 200, "that was one session");
+    several.front.aim(0);
+    let everywhere = [("everywhere", "1")];
+    assert_says_so(phone.post_form(&several.url("/.linkgate/logout"), &everywhere).await);
+    assert_ne!(several.status_at(0, &tablet).await, 200, "all of them are out at this machine");
 
     house.end(fault).await;
     // What ended while Redis was away has ended everywhere, though nobody says it again.
-    eventually("the other machine knows", async || (several.status_at(1, &thief).await != 200).then_some(()))
+    for ended in [&thief, &tablet] {
+        eventually("the other machine knows", async || {
+            (several.status_at(1, ended).await != 200).then_some(())
+        })
         .await;
+    }
     eventually("/readyz is content", async || {
         let ready = several.readiness(1).await;
         (ready.status == 200 && ready.json()["checks"][0]["ok"] == true).then_some(())

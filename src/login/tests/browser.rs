@@ -103,6 +103,24 @@ async fn a_code_works_in_any_spelling_only_where_it_was_asked_for() {
 }
 
 #[tokio::test]
+async fn the_code_of_an_earlier_letter_to_another_address_begins_a_session_of_its_own_person() {
+    let (world, mut browser) = (World::new(), Browser::default());
+    let (store, alice) = (&world.login.parts().store, EmailAddress::parse(ALICE).unwrap());
+    let raised = store.raise_generation("wiki", &alice).await.unwrap();
+    world.login.parts().standing.set_generation("wiki", &alice, raised);
+    let (_, code) = world.ask(&mut browser, ALICE, "/a").await;
+    world.ask(&mut browser, BOB, "/b").await;
+    world.form(&mut browser, "/verify", &[("code", &code)]).await;
+    assert_eq!(world.who(&mut browser, HERE).await, ALICE);
+    let sessions = store.list_sessions(SessionFilter::default()).await.unwrap();
+    assert_eq!(
+        (sessions.len(), sessions[0].generation),
+        (1, raised),
+        "the record says what the token carries"
+    );
+}
+
+#[tokio::test]
 async fn five_wrong_codes_turn_the_code_off_alike_for_known_and_unknown() {
     let world = World::new();
     let mut seen = Vec::new();

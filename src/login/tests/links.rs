@@ -27,6 +27,17 @@ async fn the_same_browser_may_click_twice_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_second_click_brings_no_session_back_that_ended_here_and_that_the_store_does_not_know_of_yet() {
+    let (world, mut browser) = (World::new(), Browser::default());
+    let (link, _) = world.ask(&mut browser, ALICE, "/a").await;
+    let mut lost = browser.clone();
+    world.go(&mut browser, HERE, &link).await;
+    world.login.parts().standing.set_generation("wiki", &EmailAddress::parse(ALICE).unwrap(), 1);
+    assert_eq!(world.go(&mut lost, HERE, &link).await.status, StatusCode::GONE);
+    assert_eq!(world.who(&mut lost, HERE).await, "");
+}
+
+#[tokio::test]
 async fn another_persons_link_asks_first_and_ends_the_old_session() {
     let (world, mut mine, mut asked) = (World::new(), Browser::default(), Browser::default());
     world.sign_in(&mut mine, ALICE).await;

@@ -22,6 +22,7 @@ use crate::identity::EmailAddress;
 use crate::policy::SignIn;
 use crate::policy::Target;
 use crate::store::AuditFilter;
+use crate::store::SessionFilter;
 
 const ALICE: &str = "alice@example.com";
 const BOB: &str = "bob@example.com";

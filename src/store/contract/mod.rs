@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
 use crate::identity::SessionId;
 use crate::random::Random;
-use crate::store::{MadeBy, NewLetter, NewLink, Redeemer, Settings, Store};
+use crate::store::{Generations, MadeBy, NewLetter, NewLink, Redeemer, Settings, Store};
 
 /// Hands every case, as `room::case`, to a macro of the kind that is to be tried, behind its other arguments.
 macro_rules! every_case {
@@ -47,6 +47,7 @@ macro_rules! every_case {
             people::removal_and_switching_off_raise_the_generation_and_it_never_falls,
             people::a_revoked_session_is_remembered_until_its_absolute_end,
             people::a_session_that_nobody_has_a_record_of_is_refused_by_its_id_until_it_must_have_ended,
+            people::a_session_is_of_the_generation_of_whoever_the_code_was_for_and_can_be_ended,
             people::a_renewal_moves_the_idle_end_forward_only_and_wakes_nobody_up,
             people::what_one_process_changes_another_sees_by_the_version,
             people::a_key_rotation_keeps_the_old_epoch_until_its_end,
@@ -55,6 +56,7 @@ macro_rules! every_case {
             transfer::what_comes_out_of_a_store_goes_into_another_and_comes_out_the_same,
             transfer::a_store_that_was_lived_in_can_be_left,
             transfer::links_and_codes_that_moved_are_as_good_as_before_and_no_better,
+            transfer::what_a_store_refuses_it_refuses_after_an_import_as_well,
             transfer::an_import_is_all_or_nothing_and_never_mixes_two_stores,
         }
     };
@@ -131,7 +133,7 @@ impl Bench {
     pub(super) fn redeemer(&self, session: u16) -> Redeemer {
         Redeemer {
             session: session_id(session),
-            generation: 0,
+            generations: Generations::new(|_| 0),
             ends_at: self.in_minutes(30 * 24 * 60),
             idle_until: self.in_minutes(7 * 24 * 60),
             device: "Firefox".to_owned(),

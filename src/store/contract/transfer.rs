@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 
 use super::{Bench, alice, bob, session_id};
 use crate::identity::Profile;
-use crate::store::transfer::{Census, Delivery, Moved, Reading, last_line, line};
+use crate::store::transfer::{Census, Delivery, Header, Moved, Reading, last_line, line};
 use crate::store::{
     AuditEvent, AuditFilter, CodeRedeemed, LinkFilter, NewLink, Redeemed, SessionFilter, Settings, Store,
     StoreError, Which,
@@ -113,8 +113,8 @@ pub(in crate::store) async fn what_comes_out_of_a_store_goes_into_another_and_co
     let moved = out(&old.store).await;
     // Through the file's form and back, as the command line does it.
     let mut reading = Reading::default();
-    let header = br#"{"linkgate":"store","format":1,"made_at":0,"secrets":[]}"#;
-    assert_eq!(reading.line(header).unwrap(), None);
+    let header = line(&Header::new(bench.clock.now(), Vec::new())).unwrap();
+    assert_eq!(reading.line(header.trim_ascii_end()).unwrap(), None);
     let mut read = Vec::new();
     let mut census = Census::default();
     for record in &moved {
@@ -166,6 +166,18 @@ pub(in crate::store) async fn links_and_codes_that_moved_are_as_good_as_before_a
     assert!(bench.store.session(session_id(1)).await.unwrap().unwrap().revoked_at.is_none());
     let ended = bench.store.revoke_sessions(Which::Ids(vec![session_id(1).to_string()])).await.unwrap();
     assert_eq!(ended, [session_id(1)]);
+}
+
+pub(in crate::store) async fn what_a_store_refuses_it_refuses_after_an_import_as_well(bench: Bench) {
+    let old = plain();
+    lived_in(&old).await;
+    let until = bench.in_minutes(90);
+    assert!(bench.store.refuse_session(session_id(88), until).await.unwrap());
+    into(&bench.store, out(&old.store).await, true).await.unwrap();
+    let mut revoked = bench.store.snapshot().await.unwrap().revoked;
+    revoked.sort();
+    let ended = [(2, bench.redeemer(2).ends_at), (77, bench.in_minutes(60)), (88, until)];
+    assert_eq!(revoked, ended.map(|(number, until)| (session_id(number), until)));
 }
 
 pub(in crate::store) async fn an_import_is_all_or_nothing_and_never_mixes_two_stores(bench: Bench) {

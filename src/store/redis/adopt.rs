@@ -306,16 +306,11 @@ impl Redis {
         let (key, hash) = (self.keys.link(&link.token_hash), &link.token_hash);
         let look_at = until.or(Some(moment.now + SHOWN));
         let name = self.keys.link_name(&link.id);
-        let mut point = ::redis::cmd("SET");
-        point.arg(&name).arg(hash);
         let mut asks = vec![
-            Ask::one(&name, point),
+            self.point(&name, hash, until, false),
             Self::large_index(&self.keys.index_of(Index::Links, hash), hash, look_at),
             self.small_index(self.keys.of_person(&link.email, Index::Links), hash, until),
         ];
-        if let Some(until) = until {
-            asks.push(expire(&name, until.since(moment.now) + DAY));
-        }
         if let Some(nonce_hash) = &link.nonce_hash {
             asks.push(self.small_index(self.keys.of_browser(nonce_hash), hash, until));
             if code_tag.is_some() && link.code_tries > 0 {
@@ -408,7 +403,7 @@ impl Redis {
         let hashes = walk::hashes(&self.members(Index::Links, None).await?)?;
         for step in walk::steps(&hashes) {
             for link in self.links(step).await?.2 {
-                self.forget_link(&link.record.token_hash, &link.record.id).await?;
+                self.forget_link(&link.record.token_hash, &link.record.id, "").await?;
             }
         }
         let ids = sessions::ids(&self.members(Index::Sessions, None).await?)?;

@@ -6,7 +6,7 @@
 //! | key, after the prefix | what | ends |
 //! |---|---|---|
 //! | `{l:<token hash>}` | HASH: a link, and its letter in fields that begin with `letter.` | seven days after the link |
-//! | `{n:<link id>}`, `{m:<letter id>}` | the token hash, raw | with the link |
+//! | `{n:<link id>}`, `{m:<letter id>}` | the token hash, raw | soon after the link; without an end, four weeks after the last sweep that saw it |
 //! | `{s:<session id>}` | HASH: a session; with a field `link` it counts only if that link says so | absolute end |
 //! | `{e:<SHA-256 of the address>}:links`, `:sessions` | ZSET of raw token hashes, session ids | by itself |
 //! | `{b:<nonce hash>}:links` | ZSET of raw token hashes: what this browser asked for | by itself |
@@ -22,6 +22,7 @@
 //! | `{standing}:import`, `:import.people` …, `{audit}:import` | an import that is under way, and what it has laid ready | with its end |
 //! | `{standing}:swept` | that somebody has swept, or does | an hour |
 //! | `{standing}:epochs`, `:fence`, `:version` | LIST newest first; two counters | never |
+//! | `{standing}:pulse` | a moment, written where nothing else is, so that replicas confirm anew | never |
 //! | `{standing}:version:notes` | ZSET of the last thousand changes, by version | change by change |
 //!
 //! An index is written before the record that it points to, so that a record is always found; an entry without a record

@@ -24,6 +24,9 @@ use crate::store::{
 
 /// Names live longer than what they name, however far the clocks are apart.
 const SLACK: Duration = Duration::from_hours(24);
+/// The names of a link without an end: the sweep looks at it four times meanwhile, and points them to it anew. So they go
+/// soon after it does, and none is lost for longer than until the next sweep.
+const NAMED: Duration = SHOWN.saturating_mul(4);
 /// A century: further ends no key by itself.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
@@ -73,7 +76,8 @@ impl Redis {
     ) -> Result<(), StoreError> {
         self.may_be_kept(link, letter).await?;
         let name = self.keys.link_name(&link.id);
-        let asks = vec![self.ask_fence(), keeping.of(self.name(&name, link, true)), self.ask_tries(link)];
+        let named = self.point(&name, &link.token_hash, Self::kept_until(link.expires_at), true);
+        let asks = vec![self.ask_fence(), keeping.of(named), self.ask_tries(link)];
         let mut answers = self.connection.ask_all(asks).await?.into_iter();
         let mut answer = || answers.next().unwrap_or_default();
         let (now, fence) = self.read_fence(answer())?;
@@ -148,24 +152,21 @@ impl Redis {
             indexes.push(self.small_index(self.keys.of_browser(nonce_hash), hash, until));
         }
         if let Some(letter) = letter {
-            indexes.push(self.name(&self.keys.letter_name(&letter.id), link, false));
+            indexes.push(self.point(&self.keys.letter_name(&letter.id), hash, until, false));
             indexes.extend(self.letter_indexes(hash, letter, now));
         }
         indexes
     }
 
-    /// Points a public name to the link.
-    fn name(&self, key: &str, link: &NewLink, only_if_free: bool) -> Ask {
+    /// Points a public name to a link that is kept until then.
+    pub(super) fn point(&self, name: &str, hash: &[u8; 32], until: Option<Timestamp>, if_free: bool) -> Ask {
+        let left = until.map_or(NAMED, |until| (until + SLACK).since(self.clock.now()).clamp(SLACK, LONGEST));
         let mut command = ::redis::cmd("SET");
-        command.arg(key).arg(&link.token_hash);
-        if let Some(until) = Self::kept_until(link.expires_at) {
-            let left = (until + SLACK).since(self.clock.now()).clamp(SLACK, LONGEST);
-            command.arg("PX").arg(bytes(left.as_millis()));
-        }
-        if only_if_free {
+        command.arg(name).arg(hash).arg("PX").arg(bytes(left.as_millis()));
+        if if_free {
             command.arg("NX");
         }
-        Ask::one(key, command)
+        Ask::one(name, command)
     }
 
     /// Wrong tries that the link's code has behind it already.

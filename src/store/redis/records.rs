@@ -172,7 +172,7 @@ pub(super) fn of_session(site: &str, email: &EmailAddress, by: &Redeemer, fence:
     let mut pairs = Pairs::new();
     pairs.add("site", site);
     pairs.add("email", email.as_str());
-    pairs.number("generation", Some(by.generation));
+    pairs.number("generation", Some(by.generations.of(email)));
     pairs.number("idle", Some(by.idle_until.millis()));
     pairs.add("device", by.device.as_str());
     pairs.add("client", by.client.as_str());
@@ -185,7 +185,6 @@ pub(super) fn of_session(site: &str, email: &EmailAddress, by: &Redeemer, fence:
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) record: crate::store::SessionRecord,
-    pub(super) generation: i64,
     pub(super) fence: i64,
     /// The link that has to say so before this session counts; `None`: it has.
     pub(super) link: Option<[u8; 32]>,
@@ -203,6 +202,7 @@ impl Session {
             id,
             site: fields.text("site")?,
             email: fields.email()?,
+            generation: u64::try_from(fields.number("generation")?.unwrap_or_default()).unwrap_or_default(),
             created_at: fields.moment("created")?,
             seen_at: fields.moment("seen")?,
             ends_at: fields.moment("ends")?,
@@ -213,7 +213,6 @@ impl Session {
         };
         Ok(Some(Self {
             record,
-            generation: fields.number("generation")?.unwrap_or_default(),
             fence: fields.number("fence")?.unwrap_or_default(),
             link: fields.hash("link")?,
             replaces: fields.bytes("replaces").map(values::session_id).transpose()?,

@@ -183,12 +183,14 @@ impl Redis {
         raised: u64,
         mut sure: Sure,
     ) -> Result<(), StoreError> {
-        let below = i64::try_from(raised).unwrap_or(i64::MAX);
         let ids = ids(&self.members(Index::Sessions, Some(email)).await?)?;
         for step in walk::steps(&ids) {
             let (now, mut sessions) = self.read_sessions(step).await?;
-            sessions.retain(|Session { record, generation, .. }| {
-                record.site == site && record.email == *email && *generation < below && record.ends_at > now
+            sessions.retain(|Session { record, .. }| {
+                record.site == site
+                    && record.email == *email
+                    && record.generation < raised
+                    && record.ends_at > now
             });
             self.end_these(&sessions, &mut sure).await?;
         }
@@ -351,7 +353,7 @@ impl Redis {
 
     /// What a raised generation has ended, even where its record does not say so yet.
     async fn judge_generations(&self, sessions: &mut [Session], now: Timestamp) -> Result<(), StoreError> {
-        let mut known: HashMap<Vec<u8>, i64> = HashMap::new();
+        let mut known: HashMap<Vec<u8>, u64> = HashMap::new();
         for session in sessions.iter() {
             known.insert(keys::person(&session.record.site, &session.record.email), 0);
         }
@@ -364,13 +366,13 @@ impl Redis {
         command.arg(&key).arg(&people);
         let answer = values::list(self.run(Ask::one(&key, command)).await?)?;
         for (person, generation) in people.into_iter().zip(answer) {
-            known.insert(person, values::number(&generation)?.unwrap_or_default());
+            known.insert(person, values::count(&generation)?);
         }
         for session in sessions {
             let person = keys::person(&session.record.site, &session.record.email);
-            if known.get(&person).is_some_and(|generation| session.generation < *generation) {
+            if known.get(&person).is_some_and(|generation| session.record.generation < *generation) {
+                // Said by nobody as yet: whoever ends it says it.
                 session.record.revoked_at.get_or_insert(now);
-                session.told = true;
             }
         }
         Ok(())

@@ -72,7 +72,8 @@ impl Redis {
             let reads = hashes.iter().map(|hash| self.ask_link_and_letter(hash));
             let mut asks = Vec::new();
             for (hash, answer) in hashes.iter().zip(self.connection.ask_all(reads.collect()).await?) {
-                let fate = self.sweep_link(hash, answer, now, swept).await?;
+                let (fate, names) = self.sweep_link(hash, answer, now, swept).await?;
+                asks.extend(names);
                 asks.push(settled(key, hash, &fate));
             }
             let full = members.len() == STEP;
@@ -92,19 +93,23 @@ impl Redis {
         ask
     }
 
+    /// What becomes of a link's entry, and of the names that lead to the link.
     async fn sweep_link(
         &self,
         hash: &[u8; 32],
         answer: Vec<Value>,
         now: Timestamp,
         swept: &mut Swept,
-    ) -> Result<Fate, StoreError> {
+    ) -> Result<(Fate, Vec<Ask>), StoreError> {
         let mut answer = answer.into_iter();
         // Redis has ended it by itself, or its writer never came to write it.
         let Some(Link { record, .. }) = Link::read(*hash, answer.next().unwrap_or_default())? else {
             swept.links += 1;
-            return Ok(Fate::Gone);
+            return Ok((Fate::Gone, Vec::new()));
         };
+        let mut letter = values::list(answer.next().unwrap_or_default())?.into_iter();
+        let letter_id = values::text(letter.next().unwrap_or_default())?;
+        let finished = letter.next().map(|at| values::number(&at)).transpose()?.flatten();
         let ended = match record.state(now) {
             LinkState::Revoked => record.revoked_at,
             LinkState::Used => record.used_at,
@@ -112,44 +117,44 @@ impl Redis {
             LinkState::Active => None,
         };
         if ended.is_some_and(|ended| ended + SHOWN <= now) {
-            self.forget_link(hash, &record.id).await?;
+            self.forget_link(hash, &record.id, &letter_id).await?;
             swept.links += 1;
-            return Ok(Fate::Gone);
+            return Ok((Fate::Gone, Vec::new()));
         }
-        let letter = answer.next().unwrap_or_default();
-        let finished = self.sweep_letter(hash, letter, now, swept).await?;
+        let finished = finished.map(Timestamp::from_millis).filter(|_| !letter_id.is_empty());
+        let over = finished.filter(|finished| *finished + SHOWN <= now);
+        if over.is_some() {
+            swept.letters += u64::from(self.drop_letter(&letter_id, hash, &bytes(SHOWN.as_millis())).await?);
+        }
+        let mut names = Vec::new();
+        if ended.is_none() && record.expires_at.is_none() {
+            names.push(self.point(&self.keys.link_name(&record.id), hash, None, false));
+            if !letter_id.is_empty() && over.is_none() {
+                names.push(self.point(&self.keys.letter_name(&letter_id), hash, None, false));
+            }
+        }
+        let finished = finished.filter(|_| over.is_none());
         let next = [ended, finished, record.expires_at].into_iter().flatten().map(|at| at + SHOWN);
         // A link without an end is looked at as often as others end.
-        Ok(Fate::Later(next.filter(|at| *at > now).min().unwrap_or(now + SHOWN)))
+        Ok((Fate::Later(next.filter(|at| *at > now).min().unwrap_or(now + SHOWN)), names))
     }
 
-    /// Removes the letter of a link that was done with long enough ago; says when it was, where it stays.
-    async fn sweep_letter(
+    /// Removes a link, its letter, and the names that lead to them. `letter`: empty where there is none.
+    pub(super) async fn forget_link(
         &self,
         hash: &[u8; 32],
-        letter: Value,
-        now: Timestamp,
-        swept: &mut Swept,
-    ) -> Result<Option<Timestamp>, StoreError> {
-        let mut fields = values::list(letter)?.into_iter();
-        let id = fields.next().map(values::bytes).transpose()?.flatten();
-        let finished = fields.next().map(|at| values::number(&at)).transpose()?.flatten();
-        let (Some(id), Some(finished)) = (id, finished.map(Timestamp::from_millis)) else { return Ok(None) };
-        if finished + SHOWN > now {
-            return Ok(Some(finished));
-        }
-        let id = String::from_utf8(id).map_err(|_| values::corrupt("a letter"))?;
-        swept.letters += u64::from(self.drop_letter(&id, hash, &bytes(SHOWN.as_millis())).await?);
-        Ok(None)
-    }
-
-    pub(super) async fn forget_link(&self, hash: &[u8; 32], id: &str) -> Result<(), StoreError> {
+        id: &str,
+        letter: &str,
+    ) -> Result<(), StoreError> {
         let delete = |key: String| {
             let mut command = ::redis::cmd("DEL");
             command.arg(&key);
             Ask::one(&key, command)
         };
-        let asks = vec![delete(self.keys.link(hash)), delete(self.keys.link_name(id))];
+        let mut asks = vec![delete(self.keys.link(hash)), delete(self.keys.link_name(id))];
+        if !letter.is_empty() {
+            asks.push(delete(self.keys.letter_name(letter)));
+        }
         self.connection.ask_all(asks).await.map(drop)
     }
 

@@ -41,9 +41,8 @@ impl Redis {
             for session in &sessions {
                 refused.remove(&session.record.id);
             }
-            let sessions = sessions.into_iter().map(|Session { record, generation, .. }| {
-                Moved::Session(MovedSession::of(record, u64::try_from(generation).unwrap_or(0)))
-            });
+            let sessions = sessions.into_iter();
+            let sessions = sessions.map(|Session { record, .. }| Moved::Session(MovedSession::of(record)));
             send(&out, sessions.collect()).await?;
         }
         // Ended, and nobody has a record of it.

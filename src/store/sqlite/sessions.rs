@@ -12,7 +12,7 @@ use crate::identity::SessionId;
 use crate::store::{LinkRecord, Redeemer, SessionFilter, SessionRecord, StoreError, Which};
 
 pub(super) const COLUMNS: &str =
-    "id, site, email, created_at, seen_at, ends_at, idle_until, device, client, revoked_at";
+    "id, site, email, generation, created_at, seen_at, ends_at, idle_until, device, client, revoked_at";
 
 impl Sqlite {
     pub(in crate::store) async fn list_sessions(
@@ -119,7 +119,7 @@ pub(super) fn put(tx: &Tx<'_>, link: &LinkRecord, by: &Redeemer) -> Result<(), S
         by.session,
         link.site,
         link.email,
-        i64::try_from(by.generation).unwrap_or(i64::MAX),
+        i64::try_from(by.generations.of(&link.email)).unwrap_or(i64::MAX),
         tx.now,
         by.ends_at,
         by.idle_until,
@@ -178,6 +178,7 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<SessionRecord> {
         id: row.get("id")?,
         site: row.get("site")?,
         email: row.get("email")?,
+        generation: u64::try_from(row.get::<_, i64>("generation")?).unwrap_or(0),
         created_at: row.get("created_at")?,
         seen_at: row.get("seen_at")?,
         ends_at: row.get("ends_at")?,

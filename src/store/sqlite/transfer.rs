@@ -95,9 +95,8 @@ fn write_out(connection: &mut Connection, out: &Out) -> Result<(), StoreError> {
     for people in people::people(&tx, "?1 IS NULL", None)?.chunks(TOGETHER) {
         send(out, people.iter().cloned().map(|person| Moved::Person(MovedPerson::of(person))).collect())?;
     }
-    rows(&tx, out, &format!("SELECT generation, {} FROM sessions", sessions::COLUMNS), |row| {
-        let generation = u64::try_from(row.get::<_, i64>("generation")?).unwrap_or(0);
-        Ok(Moved::Session(MovedSession::of(sessions::record(row)?, generation)))
+    rows(&tx, out, &format!("SELECT {} FROM sessions", sessions::COLUMNS), |row| {
+        Ok(Moved::Session(MovedSession::of(sessions::record(row)?)))
     })?;
     rows(&tx, out, "SELECT id, ends_at FROM refused", |row| {
         Ok(Moved::Refused(MovedRefused { id: row.get("id")?, ends_at: row.get("ends_at")? }))

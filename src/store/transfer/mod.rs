@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
 use super::StoreError;
 use crate::clock::Timestamp;
 
-/// The form that this program writes, and the newest that it reads.
-pub const FORMAT: u32 = 1;
+/// The form that this program writes, and the newest that it reads. 2: with sessions that are refused without a record, and
+/// how many there are in the last line.
+pub const FORMAT: u32 = 2;
 
 /// The first line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

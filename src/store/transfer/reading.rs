@@ -178,7 +178,7 @@ impl Reading {
 mod tests {
     use super::*;
 
-    const HEADER: &str = r#"{"linkgate":"store","format":1,"made_at":0,"secrets":["ab"]}"#;
+    const HEADER: &str = r#"{"linkgate":"store","format":2,"made_at":0,"secrets":["ab"]}"#;
     const EPOCH: &str = r#"{"epoch":{"id":"00000001","created_at":0,"accepted_until":null}}"#;
 
     /// What is said of a file of these lines.
@@ -194,6 +194,8 @@ mod tests {
     fn a_file_is_read_only_when_every_line_of_it_is_right() {
         let end = r#"{"end":{"epochs":1}}"#;
         assert_eq!(said(&[HEADER, EPOCH, end]), Ok(Census { epochs: 1, ..Census::default() }));
+        let older = HEADER.replace(":2,", ":1,");
+        assert!(said(&[&older, EPOCH, end]).is_ok(), "an older file, which counts no refused sessions");
         let session = r#"{"session":{"id":"00112233445566778899aabbccddeeff","site":"wiki","email":"a@example.com","created_at":0,"seen_at":0,"ends_at":9,"idle_until":9,"revoked_at":null}}"#;
         let two = r#"{"end":{"epochs":1,"sessions":1}}"#;
         assert!(said(&[HEADER, EPOCH, session, two]).is_ok(), "an older file, without device and client");
@@ -202,7 +204,7 @@ mod tests {
             (vec![], "ends after line 0"),
             (vec!["{}"], "line 1: this is no file that `linkgate store export` wrote"),
             (vec!["not JSON"], "line 1: this is no file"),
-            (vec![&*HEADER.replace(":1,", ":2,")], "newer linkgate (format 2"),
+            (vec![&*HEADER.replace(":2,", ":3,")], "newer linkgate (format 3"),
             (vec![&*HEADER.replace("secrets", "secret")], "line 1: unknown field `secret`"),
             (vec![HEADER, EPOCH], "ends after line 2 without"),
             (vec![HEADER, end], "the last line counts"),

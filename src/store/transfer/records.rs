@@ -58,7 +58,7 @@ pub struct MovedProfile {
     pub disabled: bool,
 }
 
-/// [`SessionRecord`], and the generation that its token carries.
+/// [`SessionRecord`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "each field is the one of the same name in the type that the doc names")]
@@ -205,13 +205,14 @@ impl MovedPerson {
 }
 
 impl MovedSession {
-    /// Of a session and its generation.
+    /// Of a session.
     #[must_use]
-    pub fn of(session: SessionRecord, generation: u64) -> Self {
+    pub fn of(session: SessionRecord) -> Self {
         let SessionRecord {
             id,
             site,
             email,
+            generation,
             created_at,
             seen_at,
             ends_at,

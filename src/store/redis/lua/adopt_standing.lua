@@ -9,6 +9,10 @@ if held == 'done ' .. ARGV[3] then
   return 1
 end
 if held ~= ARGV[3] or redis.call('EXISTS', KEYS[5]) == 0 then return 0 end
+-- What is refused here already stays refused, for as long as either says.
+if redis.call('EXISTS', KEYS[4]) == 1 then
+  redis.call('ZUNIONSTORE', KEYS[8], 2, KEYS[4], KEYS[8], 'AGGREGATE', 'MAX')
+end
 for at = 1, 4 do
   redis.call('DEL', KEYS[at])
   if redis.call('EXISTS', KEYS[at + 4]) == 1 then redis.call('RENAME', KEYS[at + 4], KEYS[at]) end

@@ -3,12 +3,17 @@
 
 use std::time::{Duration, Instant};
 
+use ::redis::Value;
+
 use super::super::Redis;
 use super::super::bytes;
+use super::super::connection::Ask;
 use super::harness::{Server, settings};
 use crate::random::Random;
 use crate::store::contract::{Bench, alice};
-use crate::store::{LinkFilter, LinkState, Redeemed, Redeemer, SessionFilter, Settings, Which};
+use crate::store::{
+    LinkFilter, LinkState, NewLetter, NewLink, Redeemed, Redeemer, SessionFilter, Settings, Which,
+};
 
 /// A bench, and the backend below it, to do half of a verb.
 fn half(server: &Server) -> (Bench, Redis) {
@@ -86,6 +91,12 @@ async fn what_the_standing_has_ended_has_ended_whatever_its_record_says() {
     redis.run(redis.script(&redis.scripts.standing_raise, &keys, arguments)).await.unwrap();
     assert!(bench.store.session(two).await.unwrap().unwrap().revoked_at.is_some());
     assert!(bench.store.list_sessions(live).await.unwrap().is_empty());
+    // Only the generation speaks against the second: should its token carry another, it can be ended all the same.
+    let ended = bench.store.revoke_sessions(Which::All(None)).await.unwrap();
+    assert_eq!(ended, [two]);
+    let revoked = bench.store.snapshot().await.unwrap().revoked;
+    assert!([one, two].iter().all(|ended| revoked.iter().any(|(id, _)| id == ended)));
+    assert!(bench.store.revoke_sessions(Which::All(None)).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -121,4 +132,37 @@ async fn an_index_without_a_record_is_passed_over_and_a_name_without_a_link_is_n
     assert_eq!(bench.store.revoke_links(Which::All(None)).await.unwrap(), 0);
     bench.store.put_link(bench.link(1), None).await.unwrap();
     assert_eq!(bench.store.asked("wiki", [100; 32]).await.unwrap().unwrap().id, "link-1");
+}
+
+#[tokio::test]
+async fn the_names_of_a_link_without_an_end_are_found_again_while_it_lets_in_and_go_when_it_does_not() {
+    let server = Server::start();
+    let (bench, redis) = half(&server);
+    let store = &bench.store;
+    let link = NewLink { expires_at: None, ..bench.link(1) };
+    let letter = NewLetter { expires_at: None, ..bench.letter("letter-1") };
+    store.put_link(link, Some(letter)).await.unwrap();
+    let names = [redis.keys.link_name("link-1"), redis.keys.letter_name("letter-1")];
+    let said = async |what: &str| {
+        let mut answers = Vec::new();
+        for name in &names {
+            let mut command = ::redis::cmd(what);
+            command.arg(name);
+            let answer = redis.run(Ask::one(name, command)).await.unwrap();
+            answers.push(if let Value::Int(number) = answer { number } else { panic!("{answer:?}") });
+        }
+        answers
+    };
+    let weeks = |left: &i64| (1..=28 * 24 * 60 * 60 * 1000).contains(left);
+    assert!(said("PTTL").await.iter().all(weeks), "no name outlives everything");
+    assert_eq!(said("DEL").await, [1, 1]);
+    bench.days(8);
+    store.sweep().await.unwrap();
+    assert!(said("PTTL").await.iter().all(weeks), "they are made anew");
+    let leased = store.lease_letters(9, Duration::from_mins(1), "a").await.unwrap();
+    store.letter_sent(&leased[0].id, "a").await.unwrap();
+    assert_eq!(store.revoke_links(Which::Ids(vec!["link-1".to_owned()])).await.unwrap(), 1);
+    bench.days(8);
+    store.sweep().await.unwrap();
+    assert_eq!(said("EXISTS").await, [0, 0]);
 }

@@ -7,11 +7,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::super::keys::Keys;
-use super::certificates::Certificates;
-use super::harness::{Cluster, Entrance, Guarded, PASSWORD, Server, cli, is_followed, settings, wait_for};
+use super::harness::{Cluster, Guarded, Server, cli, is_followed, settings, wait_for};
 use crate::secret::Secret;
 use crate::store::contract::{self, Bench, every_case};
-use crate::store::{LinkFilter, NewLink, Redeemed, RedisSettings, Replicas, Settings, StoreError};
+use crate::store::{LinkFilter, NewLink, Redeemed, RedisSettings, Settings, StoreError};
 
 type Case = (&'static str, fn(Bench) -> Pin<Box<dyn Future<Output = ()> + Send>>);
 
@@ -26,7 +25,7 @@ macro_rules! list {
 const CASES: &[Case] = every_case!(list!());
 
 /// Every case on the same servers, each under a prefix of its own.
-async fn every_case_on(of: RedisSettings) {
+pub(super) async fn every_case_on(of: RedisSettings) {
     for (number, (name, case)) in CASES.iter().enumerate() {
         let settings = RedisSettings { prefix: format!("{}{number}:", of.prefix), ..of.clone() };
         let outcome = tokio::spawn(case(Bench::of(Settings::Redis(settings), ()))).await;
@@ -34,12 +33,12 @@ async fn every_case_on(of: RedisSettings) {
     }
 }
 
-fn bench(of: RedisSettings) -> Bench {
+pub(super) fn bench(of: RedisSettings) -> Bench {
     Bench::of(Settings::Redis(of), ())
 }
 
 /// Asks until Redis is there again, as visitors do.
-async fn soon<T>(mut ask: impl AsyncFnMut() -> Result<T, StoreError>) -> T {
+pub(super) async fn soon<T>(mut ask: impl AsyncFnMut() -> Result<T, StoreError>) -> T {
     let began = Instant::now();
     loop {
         match ask().await {
@@ -280,147 +279,6 @@ async fn slots_move_while_links_are_redeemed_and_each_is_redeemed_once() {
     assert!(sent_on.iter().any(|stats| stats.contains("_MOVED")), "nothing met the move: {sent_on:?}");
     let listed = bench.store.list_links(LinkFilter::default()).await.unwrap().len();
     assert_eq!(listed, usize::from(number.max(1000)));
-}
-
-#[tokio::test]
-async fn a_redemption_that_no_replica_confirms_lets_nobody_in_and_a_revocation_is_said_again() {
-    let master = Server::on_port(&["--repl-diskless-sync-delay", "0"]);
-    let mut replica = Server::on_port(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
-    wait_for("the replica", || is_followed(master.port, replica.port));
-    let of = settings(&format!("redis://127.0.0.1:{}", master.port));
-    let patient = bench(of.clone());
-    let session = patient.signed_in(1).await;
-    let bench = bench(RedisSettings { timeout: Duration::from_millis(800), ..of });
-    patient.store.put_link(bench.link(2), None).await.unwrap();
-    replica.signal("STOP");
-    let refused = bench.store.redeem([2; 32], bench.redeemer(2)).await;
-    assert!(matches!(&refused, Err(StoreError::Away(why)) if why.contains("replica")), "{refused:?}");
-    let ids = vec![session.to_string()];
-    assert_eq!(bench.store.revoke_sessions(crate::store::Which::Ids(ids)).await.unwrap(), [session]);
-    let port = master.port;
-    let waits = move || {
-        let stats = cli(port, &["info", "commandstats"]);
-        let line = stats.lines().find(|line| line.starts_with("cmdstat_wait:")).unwrap_or_default();
-        line.split(['=', ',']).nth(1).and_then(|calls| calls.parse::<u32>().ok()).unwrap_or(0)
-    };
-    let before = waits();
-    let again = move || wait_for("the revocation to be said again and again", || waits() > before + 1);
-    tokio::task::spawn_blocking(again).await.unwrap();
-    replica.signal("CONT");
-    let there = replica.port;
-    let known = move || cli(there, &["zcard", "linkgate:{standing}:revoked"]).trim() == "1";
-    tokio::task::spawn_blocking(move || wait_for("the replica to have it", known)).await.unwrap();
-}
-
-#[tokio::test]
-async fn where_no_replica_is_wanted_but_one_is_demanded_nobody_is_let_in() {
-    let server = Server::start();
-    let url = format!("redis+unix://{}", server.socket().display());
-    let of = RedisSettings {
-        replicas: Replicas::AtLeast(1),
-        timeout: Duration::from_millis(400),
-        ..settings(&url)
-    };
-    let (demanding, easy) = (bench(of.clone()), bench(RedisSettings { replicas: Replicas::Auto, ..of }));
-    easy.store.put_link(easy.link(1), None).await.unwrap();
-    let refused = demanding.store.redeem([1; 32], demanding.redeemer(1)).await;
-    assert!(matches!(refused, Err(StoreError::Away(_))), "{refused:?}");
-    assert!(matches!(demanding.store.put_link(easy.link(2), None).await, Err(StoreError::Away(_))));
-}
-
-#[tokio::test]
-async fn tls_with_an_authority_of_ones_own_keeps_the_contract_and_no_other_authority_is_believed() {
-    let certificates = Certificates::of("DNS:localhost");
-    let port = super::harness::free_port();
-    let shown = certificates.shown_at(port);
-    let arguments: Vec<String> =
-        shown.into_iter().flat_map(|(name, value)| [format!("--{name}"), value]).collect();
-    let server = Server::with(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
-    assert!(server.folder().exists());
-    let url = format!("rediss://localhost:{port}");
-    let of = |ca: &str| RedisSettings { ca: Some(certificates.file(ca)), ..settings(&url) };
-    every_case_on(of("ca.pem")).await;
-    for stranger in [of("other.pem"), RedisSettings { ca: None, ..of("ca.pem") }] {
-        let refused = bench(stranger).store.version().await.unwrap_err();
-        assert!(matches!(refused, StoreError::Away(_)), "{refused}");
-    }
-    // A name that the certificate does not have.
-    let elsewhere = RedisSettings { url: format!("rediss://127.0.0.1:{port}"), ..of("ca.pem") };
-    assert!(bench(elsewhere).store.version().await.is_err());
-}
-
-#[tokio::test]
-async fn sentinels_and_servers_with_certificates_keep_the_contract_through_a_fail_over() {
-    let certificates = Certificates::of("IP:127.0.0.1");
-    let mut guarded = Guarded::behind(Entrance { certificates: Some(&certificates), ..Entrance::default() });
-    let url = guarded.url();
-    assert!(url.starts_with("rediss+sentinel://"));
-    let of = |ca: &str| RedisSettings { ca: Some(certificates.file(ca)), ..settings(&url) };
-    every_case_on(of("ca.pem")).await;
-    let stranger = RedisSettings { timeout: Duration::from_secs(1), ..of("other.pem") };
-    let refused = bench(stranger).store.version().await.unwrap_err();
-    assert!(refused.to_string().contains("certificate"), "{refused}");
-    let bench = bench(of("ca.pem"));
-    goes_on_after_its_end(&bench, &mut guarded).await;
-}
-
-#[tokio::test]
-async fn sentinels_that_ask_for_the_password_of_redis_keep_the_contract_through_a_fail_over() {
-    let mut guarded = Guarded::behind(Entrance { password: true, ..Entrance::default() });
-    let url = guarded.url();
-    let with = |password: &str| {
-        let password = Some(Secret::new(password.to_owned()));
-        RedisSettings { password, ..settings(&url) }
-    };
-    every_case_on(with(PASSWORD)).await;
-    for stranger in [with("mistaken"), settings(&url)] {
-        let refused = bench(stranger).store.version().await.unwrap_err().to_string();
-        assert!(refused.contains("sentinel") && refused.contains("password_file"), "{refused}");
-    }
-    let bench = bench(with(PASSWORD));
-    goes_on_after_its_end(&bench, &mut guarded).await;
-}
-
-/// What was redeemed at a master that is killed stays so, and the next link is redeemed at another.
-async fn goes_on_after_its_end(bench: &Bench, guarded: &mut Guarded) {
-    bench.signed_in(1).await;
-    bench.store.put_link(NewLink { expires_at: None, ..bench.link(2) }, None).await.unwrap();
-    let (master, replica) = (guarded.master.port, guarded.replica.port);
-    wait_for("the replica to have it", || cli(master, &["dbsize"]) == cli(replica, &["dbsize"]));
-    guarded.master.signal("KILL");
-    let by = [bench.redeemer(2), bench.redeemer(3)];
-    let again = soon(async || bench.store.redeem([1; 32], by[0].clone()).await).await;
-    assert!(matches!(again, Redeemed::Used(_)), "{again:?}");
-    let redeemed = soon(async || bench.store.redeem([2; 32], by[1].clone()).await).await;
-    assert!(matches!(redeemed, Redeemed::Redeemed(_)), "{redeemed:?}");
-    assert!(cli(replica, &["role"]).starts_with("master"));
-}
-
-#[tokio::test]
-async fn a_cluster_with_certificates_keeps_the_contract_and_sends_to_doors_with_certificates() {
-    let certificates = Certificates::of("IP:127.0.0.1");
-    let mut cluster = Cluster::behind(Entrance { certificates: Some(&certificates), ..Entrance::default() });
-    let url = cluster.url();
-    assert!(url.starts_with("rediss+cluster://"));
-    let of = |ca: &str| RedisSettings { ca: Some(certificates.file(ca)), ..settings(&url) };
-    every_case_on(of("ca.pem")).await;
-    let stranger = RedisSettings { timeout: Duration::from_secs(1), ..of("other.pem") };
-    let refused = bench(stranger).store.version().await.unwrap_err();
-    assert!(refused.to_string().contains("certificate"), "{refused}");
-    // Its replica takes over; who asks the old one is sent on.
-    let bench = bench(of("ca.pem"));
-    let version = bench.store.snapshot().await.unwrap().version;
-    let before = cluster.master_of("linkgate:{standing}:version").port;
-    let id = cli(before, &["cluster", "myid"]).trim().to_owned();
-    let follows = |port: u16| {
-        let known = cli(port, &["cluster", "nodes"]);
-        known.lines().any(|line| line.contains("myself,slave") && line.contains(&id))
-    };
-    let after = cluster.nodes.iter().map(|node| node.port).find(|port| follows(*port)).unwrap();
-    assert_eq!(cli(after, &["cluster", "failover"]).trim(), "OK");
-    wait_for("the replica to take over", || cli(before, &["role"]).starts_with("slave"));
-    assert_eq!(soon(async || bench.store.version().await).await, version);
-    assert!(cli(before, &["info", "errorstats"]).contains("_MOVED"));
 }
 
 /// What docs/redis.md says that a user needs.

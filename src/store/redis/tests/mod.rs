@@ -2,6 +2,7 @@
 
 mod away;
 mod certificates;
+mod doors;
 mod harness;
 mod heal;
 mod kinds;

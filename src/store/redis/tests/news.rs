@@ -194,7 +194,7 @@ async fn who_follows_what_is_told_knows_what_those_know_who_read_everything() {
         let whole = Standing::new();
         whole.apply(other.snapshot().await.unwrap(), now);
         assert_eq!(known(&standing), known(&whole), "after {number} changes");
-        assert!(standing.unsaid().is_empty(), "after {number} changes: {:?}", standing.unsaid());
+        assert!(standing.unsaid(99).is_empty(), "after {number} changes: {:?}", standing.unsaid(99));
     }
     assert!(all > 5 && parts > 20, "{all} times everything, {parts} times what had changed");
 }

@@ -32,6 +32,25 @@ fn assert_unconfirmed(outcome: &Result<(), StoreError>) {
 }
 
 #[tokio::test]
+async fn a_redemption_that_no_replica_confirms_lets_nobody_in_and_a_revocation_is_said_again() {
+    let (master, mut replica, bench, redis) = followed();
+    let session = bench.signed_in(1).await;
+    bench.store.put_link(bench.link(2), None).await.unwrap();
+    replica.signal("STOP");
+    let refused = redis.redeem([2; 32], bench.redeemer(2)).await;
+    assert!(matches!(&refused, Err(StoreError::Away(why)) if why.contains("replica")), "{refused:?}");
+    let ids = vec![session.to_string()];
+    assert_eq!(redis.revoke_sessions(Which::Ids(ids)).await.unwrap(), [session]);
+    let (port, before) = (master.port, waits(master.port));
+    let again = move || wait_for("the revocation to be said again and again", || waits(port) > before + 1);
+    tokio::task::spawn_blocking(again).await.unwrap();
+    replica.signal("CONT");
+    let there = replica.port;
+    let known = move || cli(there, &["zcard", "linkgate:{standing}:revoked"]).trim() == "1";
+    tokio::task::spawn_blocking(move || wait_for("the replica to have it", known)).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_no_replica_confirms_waits_once_however_often_it_is_said_and_leaves_when_one_does() {
     let (_master, mut replica, bench, redis) = followed();
     let session = bench.signed_in(1).await;
@@ -53,6 +72,24 @@ async fn what_no_replica_confirms_waits_once_however_often_it_is_said_and_leaves
     assert_eq!(redis.repeats.open(), 0);
     assert_eq!(cli(port, &["zcard", "linkgate:{standing}:revoked"]).trim(), "1");
     assert_eq!(cli(port, &["hvals", "linkgate:{standing}:generations"]).trim(), "7");
+}
+
+#[tokio::test]
+async fn where_no_replica_is_wanted_but_one_is_demanded_nobody_is_let_in() {
+    let server = Server::start();
+    let url = format!("redis+unix://{}", server.socket().display());
+    let of = RedisSettings {
+        replicas: Replicas::AtLeast(1),
+        timeout: Duration::from_millis(400),
+        ..settings(&url)
+    };
+    let content = Bench::of(Settings::Redis(settings(&url)), ());
+    content.store.put_link(content.link(1), None).await.unwrap();
+    let bench = Bench::of(Settings::Redis(of), ());
+    assert!(matches!(bench.store.redeem([1; 32], bench.redeemer(1)).await, Err(StoreError::Away(_))));
+    // Nor is anything promised.
+    let refused = bench.store.put_link(bench.link(2), None).await;
+    assert!(matches!(refused, Err(StoreError::Away(_))), "{refused:?}");
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use super::{Bench, open};
 use crate::clock::Clock;
 use crate::clock::Timestamp;
+use crate::identity::SessionId;
 use crate::random::Random;
 use crate::store::{LinkFilter, NewLetter, NewLink, Settings, Store, StoreError};
 
@@ -41,6 +42,26 @@ fn a_file_of_a_newer_linkgate_is_refused_with_the_cure_and_left_alone() {
     let version: i64 =
         Connection::open(&file).unwrap().query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     assert_eq!(version, 99);
+}
+
+#[tokio::test]
+async fn a_file_of_an_older_linkgate_becomes_one_of_today_and_keeps_everything() {
+    let bench = Bench::new();
+    let session = bench.signed_in(1).await;
+    bench.store.put_link(bench.link(2), None).await.unwrap();
+    let before = bench.store.snapshot().await.unwrap();
+    // What schema-2.sql added is taken away again.
+    let file = Connection::open(bench.folder.path().join("linkgate.db")).unwrap();
+    file.execute_batch("DROP TABLE refused; PRAGMA user_version = 1").unwrap();
+    let today = bench.another();
+    let version: i64 = file.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+    assert_eq!(version, 2);
+    assert_eq!(today.snapshot().await.unwrap().epochs, before.epochs);
+    assert_eq!(today.session(session).await.unwrap().unwrap().id, session);
+    assert_eq!(today.list_links(LinkFilter::default()).await.unwrap().len(), 2);
+    let lost = SessionId::new(&Random::system());
+    assert!(today.refuse_session(lost, bench.in_minutes(60)).await.unwrap());
+    assert!(today.snapshot().await.unwrap().revoked.iter().any(|(id, _)| *id == lost));
 }
 
 #[test]
