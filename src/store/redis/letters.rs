@@ -7,7 +7,7 @@
 //! says, in the one script that leases it. An entry that is wrong costs one look and is put right then.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ::redis::Value;
 
@@ -17,6 +17,7 @@ use super::connection::Ask;
 use super::keys::Index;
 use super::records::SHOWN;
 use super::server::Lane;
+use super::trouble::away;
 use super::values::{self, Fields, corrupt};
 use super::walk;
 use crate::clock::Timestamp;
@@ -66,6 +67,7 @@ enum Looked {
     Leased(i64, LeasedLetter),
     Erased,
     Left,
+    Away(StoreError),
 }
 
 impl Redis {
@@ -99,7 +101,7 @@ impl Redis {
     ) -> Result<Vec<LeasedLetter>, StoreError> {
         let (this, holder) = (self.clone(), holder.to_owned());
         let take = async move {
-            let mut letters = Vec::new();
+            let (began, mut letters) = (Instant::now(), Vec::new());
             for _ in 0..STEPS {
                 let left = most.saturating_sub(u32::try_from(letters.len()).unwrap_or(u32::MAX));
                 match this.lease_some(left, &holder, lease, &mut letters).await {
@@ -110,6 +112,9 @@ impl Redis {
                     Err(error) => return Err(error),
                 }
             }
+            if began.elapsed() > lease / 2 {
+                return Err(away("letters were leased too slowly to be sent in time; they come again"));
+            }
             letters.sort_by_key(|(order, letter)| (letter.created_at, *order));
             Ok(letters.into_iter().map(|(_, letter)| letter).collect())
         };
@@ -117,8 +122,7 @@ impl Redis {
         self.begun_long(take).await
     }
 
-    /// One step: every entry that it looks at is leased, or leaves the front of the index. Says whether there may be
-    /// more.
+    /// One step: every entry that it looks at is leased, or leaves the front of the index. Says whether there is more.
     async fn lease_some(
         &self,
         left: u32,
@@ -130,13 +134,15 @@ impl Redis {
             return Ok(false);
         }
         let due = self.due(0, left).await?;
-        let more = u32::try_from(due.entries.len()).is_ok_and(|found| found >= left);
+        let (more, mut gone) = (u32::try_from(due.entries.len()).is_ok_and(|found| found >= left), None);
         for looked in self.look(&due, holder, &bytes(lease.as_millis())).await? {
-            if let Looked::Leased(order, letter) = looked {
-                letters.push((order, letter));
+            match looked {
+                Looked::Leased(order, letter) => letters.push((order, letter)),
+                Looked::Away(error) => gone = Some(error),
+                Looked::Erased | Looked::Left => {}
             }
         }
-        Ok(more)
+        gone.map_or(Ok(more), Err)
     }
 
     /// Erases the letters that came too late. Says how many.
@@ -150,7 +156,7 @@ impl Redis {
             for looked in self.look(&due, "", b"").await? {
                 match looked {
                     Looked::Erased => erased += 1,
-                    Looked::Leased(..) | Looked::Left => past += 1,
+                    Looked::Leased(..) | Looked::Left | Looked::Away(_) => past += 1,
                 }
             }
         }
@@ -188,7 +194,6 @@ impl Redis {
             self.run_all_surely(Lane::Letters, &asks).await
         };
         let (mut looked, mut moves, mut finished) = (Vec::new(), Vec::new(), Vec::new());
-        let mut away = None;
         for (entry, outcome) in entries.iter().zip(answers) {
             let (answer, sure) = match outcome {
                 Ok(answer) => answer,
@@ -196,7 +201,7 @@ impl Redis {
                     // A part that is away must not stand in the way of the others.
                     let later = bytes((*now + LOOK_AGAIN).millis());
                     moves.extend([entry.token_hash.to_vec(), entry.score.clone(), later]);
-                    away = Some(error);
+                    looked.push(Looked::Away(error));
                     continue;
                 }
             };
@@ -229,10 +234,7 @@ impl Redis {
         if let Err(error) = self.connection.ask_all(after).await {
             tracing::debug!(%error, "the index of letters is put right by the next look");
         }
-        match away {
-            Some(error) if looked.is_empty() => Err(error),
-            _ => Ok(looked),
-        }
+        Ok(looked)
     }
 
     /// The sweep looks at a link again when its letter has been shown long enough.
