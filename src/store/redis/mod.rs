@@ -11,6 +11,7 @@ mod connection;
 mod find;
 mod index;
 mod keys;
+mod leases;
 mod letters;
 mod limits;
 mod links;

@@ -1,7 +1,8 @@
 -- One guess at the codes of one browser: counts it, or claims the code that was right. Commit point: the browser's HASH.
 -- KEYS 1 the browser's codes. ARGV 1 hand, 2 tries, 3 session id, 4 how long to keep it (ms), 5 which of the codes
 -- that follow is right (0: none), 6 whether somebody could confirm its link (1), 7… the codes.
--- Answers 'off' (no tries left), 'alone' (right, but nobody could confirm it: nothing is claimed), 'right', 'none' (somebody else has it), or 'wrong' and the tries left.
+-- Answers 'off' (no tries left), 'alone' (right, but nobody could confirm it: nothing is claimed), 'right', 'none'
+-- (somebody else has it), or 'wrong' and the tries left.
 local on, right = {}, false
 for at = 7, #ARGV do
   local tries = tonumber(redis.call('HGET', KEYS[1], 'tries.' .. ARGV[at]) or 0)
