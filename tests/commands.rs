@@ -265,7 +265,7 @@ fn a_store_moves_to_a_machine_with_the_same_secret_and_to_no_other() {
     assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     let text = fs::read_to_string(file).unwrap();
     let secret = fs::read_to_string(old.file("state/secret")).unwrap();
-    assert!(!text.contains(secret.trim()) && text.starts_with("{\"linkgate\":\"store\",\"format\":1,"));
+    assert!(!text.contains(secret.trim()) && text.starts_with("{\"linkgate\":\"store\",\"format\":2,"));
     assert!(old.bad(&["store", "export", file], 1).contains("nothing is written over"));
     assert_eq!(fs::read_to_string(file).unwrap(), text);
 

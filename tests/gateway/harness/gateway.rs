@@ -182,8 +182,7 @@ allow = ["alice@example.com", "bob@example.com", "@example.org"]
     }
 
     pub fn signal(&self, name: &str) {
-        let pid = self.pid().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &pid]).status().unwrap().success());
+        super::signal(self.pid(), name);
     }
 
     /// `kill -9`, and gone.

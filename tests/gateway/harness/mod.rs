@@ -45,6 +45,24 @@ where
     eventually_within(PATIENCE, what, ask).await
 }
 
+/// Sends a signal to a process of ours. One that is told to stop has stopped, with all its threads, when this returns.
+pub fn signal(process: u32, name: &str) {
+    let id = process.to_string();
+    assert!(std::process::Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    let stopped = || {
+        let mut tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        tasks.all(|task| {
+            let told = std::fs::read_to_string(task.unwrap().path().join("stat")).unwrap_or_default();
+            told.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T'))
+        })
+    };
+    let begun = Instant::now();
+    while name == "STOP" && !stopped() {
+        assert!(begun.elapsed() < PATIENCE, "the process does not stop");
+        std::thread::yield_now();
+    }
+}
+
 /// As [`eventually`], with a patience of one's own.
 pub async fn eventually_within<T, F, Fut>(patience: Duration, what: &str, mut ask: F) -> T
 where

@@ -215,8 +215,7 @@ impl Sentinels {
     fn signal(&self, name: &str) {
         let node = self.lagging.and_then(|at| self.nodes[at].running.as_ref());
         let Some(Running(child)) = node else { return };
-        let (signal, id) = (format!("-{name}"), child.id().to_string());
-        assert!(Command::new("kill").args([&signal, &id]).status().unwrap().success());
+        super::signal(child.id(), name);
     }
 
     /// Whoever is the master at this moment: on a busy machine it may have changed since.

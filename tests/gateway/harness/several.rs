@@ -66,8 +66,7 @@ impl Redis {
     }
 
     pub fn signal(&self, name: &str) {
-        let id = self.child.lock().unwrap().id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+        super::signal(self.child.lock().unwrap().id(), name);
     }
 
     /// `kill -9`, and gone.

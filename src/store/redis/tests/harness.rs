@@ -184,12 +184,13 @@ pub(super) fn cli(port: u16, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Looks until it is so, for thirty seconds.
+/// Looks until it is so, for a minute: sentinels put a replica right that they lost sight of only after a while. Between
+/// two looks the servers have the processors.
 pub(super) fn wait_for(what: &str, mut so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !so() {
-        assert!(began.elapsed() < Duration::from_secs(30), "waited for {what} in vain");
-        std::thread::yield_now();
+        assert!(began.elapsed() < Duration::from_mins(1), "waited for {what} in vain");
+        std::thread::park_timeout(Duration::from_millis(10));
     }
 }
 
