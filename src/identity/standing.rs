@@ -19,6 +19,8 @@ use crate::clock::Timestamp;
 
 /// No moment: the state was never loaded.
 const NEVER: i64 = i64::MIN;
+/// Of how many people the store is told at once: each is a question of its own.
+const PEOPLE_AT_ONCE: usize = 500;
 
 /// A person as the store knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,7 +161,7 @@ impl Standing {
         let unsaid = lock(&self.unsaid);
         Unsaid {
             revoked: unsaid.revoked.iter().take(most).copied().collect(),
-            generations: unsaid.generations.clone(),
+            generations: unsaid.generations.iter().take(PEOPLE_AT_ONCE).cloned().collect(),
             epochs: unsaid.epochs.clone(),
         }
     }

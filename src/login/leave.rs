@@ -93,12 +93,16 @@ pub(super) async fn end_one(call: Call, sent: Sent) -> Result<Response, Problem>
     Ok(response)
 }
 
+/// This instance stops believing it, even when the store is away.
+fn end_here(call: &Call, session: &Current) -> Option<SessionId> {
+    let id = SessionId::parse(&session.claims.sid)?;
+    call.login.parts.standing.revoke(id, Timestamp::from_seconds(session.claims.end));
+    Some(id)
+}
+
 async fn end_this(call: &Call, session: &Current) -> Result<(), StoreError> {
-    let parts = &call.login.parts;
-    let Some(id) = SessionId::parse(&session.claims.sid) else { return Ok(()) };
-    // Here first: this instance stops believing it even when the store is away.
-    parts.standing.revoke(id, Timestamp::from_seconds(session.claims.end));
-    parts.store.revoke_sessions(Which::Ids(vec![id.to_string()])).await?;
+    let Some(id) = end_here(call, session) else { return Ok(()) };
+    call.login.parts.store.revoke_sessions(Which::Ids(vec![id.to_string()])).await?;
     call.audit("session.ended", &session.claims.sub, "signed out");
     Ok(())
 }
@@ -106,11 +110,16 @@ async fn end_this(call: &Call, session: &Current) -> Result<(), StoreError> {
 async fn end_all(call: &Call, session: &Current) -> Result<(), StoreError> {
     let parts = &call.login.parts;
     let Ok(email) = EmailAddress::parse(&session.claims.sub) else { return Ok(()) };
-    // Here first, as with the one session: what the store does not hear now it is told when it answers again.
-    parts.standing.raise_generation(call.site(), &email);
+    end_here(call, session);
+    let raised = parts.store.raise_generation(call.site(), &email).await;
+    match &raised {
+        Ok(generation) => parts.standing.set_generation(call.site(), &email, *generation),
+        // Here all the same; the store is told when it answers again. Not before it was asked: it would be told meanwhile,
+        // and raise by two, which would put out whoever has come in since.
+        Err(_) => parts.standing.raise_generation(call.site(), &email),
+    }
     end_this(call, session).await?;
-    let generation = parts.store.raise_generation(call.site(), &email).await?;
-    parts.standing.set_generation(call.site(), &email, generation);
+    raised?;
     // The list of devices, and tickets and links under way, follow the generation.
     let ends = Timestamp::from_seconds(call.now.seconds()) + call.visitor.site.session.lifetime;
     for id in parts.store.revoke_sessions(Which::Email(Some(call.site().to_owned()), email)).await? {

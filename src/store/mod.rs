@@ -138,14 +138,16 @@ impl Store {
     }
 
     /// Tells the store what memory knows and it may lack, and says how much it did. A file loses nothing that it has
-    /// committed: there is nothing to tell it.
+    /// committed; it lacks what it could not write when it was asked to.
     ///
     /// # Errors
     /// [`StoreError`]; part of it may have been taken: tell it again.
     pub async fn unite(&self, unsaid: &Unsaid) -> Result<u64, StoreError> {
         match &self.backend {
-            Backend::Redis(redis) if !unsaid.is_empty() => redis.unite(unsaid).await,
-            Backend::Redis(_) | Backend::Sqlite(_) | Backend::Http(_) => Ok(0),
+            _ if unsaid.is_empty() => Ok(0),
+            Backend::Redis(redis) => redis.unite(unsaid).await,
+            Backend::Sqlite(sqlite) => sqlite.unite(unsaid).await,
+            Backend::Http(http) => http.ledger().unite(unsaid).await,
         }
     }
 

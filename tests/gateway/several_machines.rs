@@ -203,6 +203,23 @@ async fn who_signs_out_at_one_machine_is_out_at_all_and_a_person_added_at_one_is
 }
 
 #[tokio::test]
+async fn who_signs_out_everywhere_comes_in_again_and_stays_in() {
+    let (redis, app) = (Redis::start().await, App::start().await);
+    let several = Several::on(&redis, 2, &app).await;
+    let alice = Browser::new();
+    several.sign_in(&alice, ALICE).await;
+    for time in 1..=5 {
+        several.front.aim(0);
+        alice.post_form(&several.url("/.linkgate/logout"), &[("everywhere", "1")]).await.expect(303);
+        several.front.aim(1);
+        several.sign_in(&alice, ALICE).await;
+        // Each time by one: whoever told Redis of it twice would put out who has come in since.
+        assert_eq!(redis.cli(&["hvals", "linkgate:{standing}:generations"]).trim(), time.to_string());
+        assert_eq!((several.status_at(0, &alice).await, several.status_at(1, &alice).await), (200, 200));
+    }
+}
+
+#[tokio::test]
 async fn limits_are_those_of_all_machines_together() {
     let (redis, app) = (Redis::start().await, App::start().await);
     let several = Several::with(&Plan {

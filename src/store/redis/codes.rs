@@ -84,9 +84,13 @@ impl Redis {
         let right = candidates.iter().position(|candidate| {
             candidate.links.iter().any(|link| link.code_tag.is_some_and(|tag| same(&tag, &code_tag)))
         });
-        // In a Cluster the link may lie at a server that is alone, while the browser's does not.
+        // In a Cluster the link may lie at a server that is alone, or away, while the browser's does not. The guess is
+        // counted in any case.
         let sure = match candidates.get(right.unwrap_or(0)).and_then(Candidate::newest) {
-            Some(link) => self.connection.may_be_sure(&self.keys.link(&link.record.token_hash)).await?,
+            Some(link) => {
+                let key = self.keys.link(&link.record.token_hash);
+                self.connection.may_be_sure(&key).await.unwrap_or(false)
+            }
             None => false,
         };
         let mut arguments = vec![

@@ -21,6 +21,9 @@ const STEP: u32 = 500;
 /// Steps of one lease: a long row of entries that point nowhere is worked off by several leases.
 const STEPS: u32 = 16;
 
+/// Sending may take the rest of a lease: one of which more than this part is gone is left to run out.
+const LEFT: u32 = 6;
+
 /// What `lua/lease_letter.lua` answers a leased letter with.
 const LEASED: &[&str] = &["id", "site", "sealed", "attempts", "created_at", "expires_at", "order"];
 
@@ -64,8 +67,12 @@ impl Redis {
                     Err(_) if !letters.is_empty() => break,
                     Err(error) => return Err(error),
                 }
+                // What is leased already is to be sent while there is time.
+                if began.elapsed() > this.connection.timeout() {
+                    break;
+                }
             }
-            if began.elapsed() > lease / 2 {
+            if began.elapsed() > lease / LEFT {
                 return Err(away("letters were leased too slowly to be sent in time; they come again"));
             }
             letters.sort_by_key(|(order, letter)| (letter.created_at, *order));

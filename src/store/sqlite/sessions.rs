@@ -9,6 +9,7 @@ use super::thread::Tx;
 use crate::clock::Timestamp;
 use crate::identity::EmailAddress;
 use crate::identity::SessionId;
+use crate::identity::Unsaid;
 use crate::store::{LinkRecord, Redeemer, SessionFilter, SessionRecord, StoreError, Which};
 
 pub(super) const COLUMNS: &str =
@@ -107,6 +108,32 @@ impl Sqlite {
         let (site, email) = (site.to_owned(), email.clone());
         self.writer.ask(move |tx| raise(tx, &site, &email)).await
     }
+
+    /// What could not be written when it happened, in one transaction.
+    pub(in crate::store) async fn unite(&self, unsaid: &Unsaid) -> Result<u64, StoreError> {
+        let unsaid = unsaid.clone();
+        self.writer.ask(move |tx| unite(tx, &unsaid)).await
+    }
+}
+
+/// Raises a generation to what is known to count, and ends sessions that are known to have ended. Says how many were not.
+pub(super) fn unite(tx: &Tx<'_>, unsaid: &Unsaid) -> Result<u64, StoreError> {
+    let mut lacked = 0;
+    for (site, email, generation) in &unsaid.generations {
+        let generation = i64::try_from(*generation).unwrap_or(i64::MAX);
+        lacked += tx
+            .prepare_cached(
+                "INSERT INTO people (site, email, generation) VALUES (?1, ?2, ?3) ON CONFLICT (site, email) \
+                 DO UPDATE SET generation = excluded.generation WHERE generation < excluded.generation",
+            )?
+            .execute(params![site, email, generation])?;
+    }
+    for (id, _) in &unsaid.revoked {
+        lacked += tx
+            .prepare_cached("UPDATE sessions SET revoked_at = ?2 WHERE id = ?1 AND revoked_at IS NULL")?
+            .execute(params![id, tx.now])?;
+    }
+    Ok(u64::try_from(lacked).unwrap_or(u64::MAX))
 }
 
 /// Begins the session of a link that was just redeemed, and ends the one that the browser had.

@@ -11,6 +11,7 @@ use super::{Bench, open};
 use crate::clock::Clock;
 use crate::clock::Timestamp;
 use crate::identity::SessionId;
+use crate::identity::Unsaid;
 use crate::random::Random;
 use crate::store::{LinkFilter, NewLetter, NewLink, Settings, Store, StoreError};
 
@@ -62,6 +63,26 @@ async fn a_file_of_an_older_linkgate_becomes_one_of_today_and_keeps_everything()
     let lost = SessionId::new(&Random::system());
     assert!(today.refuse_session(lost, bench.in_minutes(60)).await.unwrap());
     assert!(today.snapshot().await.unwrap().revoked.iter().any(|(id, _)| *id == lost));
+}
+
+#[tokio::test]
+async fn what_could_not_be_written_when_it_ended_is_written_when_it_is_told() {
+    let bench = Bench::new();
+    let (session, alice) = (bench.signed_in(1).await, crate::store::contract::alice());
+    bench.store.raise_generation("wiki", &alice).await.unwrap();
+    let second = bench.signed_in(2).await;
+    let unsaid = |generation| Unsaid {
+        revoked: vec![(second, bench.in_minutes(60))],
+        generations: vec![("wiki".to_owned(), alice.clone(), generation)],
+        epochs: Vec::new(),
+    };
+    assert_eq!(bench.store.unite(&unsaid(3)).await.unwrap(), 2);
+    assert_eq!(bench.store.unite(&unsaid(2)).await.unwrap(), 0, "said already, and never lower");
+    let snapshot = bench.another().snapshot().await.unwrap();
+    assert_eq!(snapshot.people[0].generation, 3);
+    for ended in [session, second] {
+        assert!(snapshot.revoked.iter().any(|(id, _)| *id == ended));
+    }
 }
 
 #[test]
